@@ -1,0 +1,423 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What several faults say.
+const (
+	wantKey     = "no signing key: set ZENDUTY_SIGNING_KEY (or ZENDUTY_SIGNING_KEY_FILE, or sources.<name>.keys in the configuration file) to the webhook's signing key from Zenduty"
+	wantToken   = "must be one subject token: not empty, without . * > white space or control characters, not starting with $"
+	wantList    = "must be a list, each entry in a line that begins with -"
+	wantMapping = "must be a mapping, each entry in a line such as `name: value`"
+	wantSecret  = "is empty or white space only; set it to the secret"
+	wantServers = "must be one or more servers separated by commas, such as nats://host:4222 or tls://host:4222"
+)
+
+// badFiles holds, for every file in testdata/bad, the lines of its error less the
+// file's name before the colon. A line without a place begins with a colon and a space.
+var badFiles = map[string][]string{
+	"addresses": {
+		"5: listen: must be host:port, such as 127.0.0.1:8080, or :port for all addresses",
+		"6: admin_listen: has no valid port; it must be a number from 0 to 65535",
+		"10: nats.listen: has no valid port; it must be a number from 0 to 65535",
+		"7: admin: must be an http or https URL without credentials, such as http://127.0.0.1:8081",
+		"8: data_dir: is empty; name a directory",
+	},
+	"alias_of_itself": {
+		"1: x: unknown setting; known here: listen, admin_listen, admin, data_dir, sources, ingress, spool, relay, nats, services, log",
+		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth",
+	},
+	"answer_deadline_zero": {
+		"6: ingress.answer_deadline: must be above 0",
+	},
+	"basic_auth_colon": {
+		"6: sources.zenduty.basic_auth.username: contains a colon, which a user name cannot (RFC 7617, section 2)",
+		"8: sources.zenduty.basic_auth.password_file: is set as well as password; remove one of the two",
+	},
+	"basic_auth_empty": {
+		"5: sources.zenduty.basic_auth.username: is empty; give the user name set in Zenduty",
+		"5: sources.zenduty.basic_auth.password: is missing; set password or password_file",
+	},
+	"binary": {
+		"5: is not UTF-8 text without control characters",
+	},
+	"colon_in_value": {
+		"6: not valid YAML: mapping values are not allowed in this context",
+	},
+	"duplicate_setting": {
+		"7: listen: is given twice, first in line 5",
+	},
+	"duplicate_source": {
+		"5: sources.zenduty: is given twice, first in line 2",
+	},
+	"empty_key": {
+		"4: sources.zenduty.keys[0].key: " + wantSecret,
+		"4: sources.zenduty.keys[0].name: is missing; several keys need a name each",
+		"6: sources.zenduty.keys[1].key: " + wantSecret,
+	},
+	"empty_source": {
+		"2: sources.zenduty.keys: " + wantKey,
+	},
+	"ingress": {
+		"6: ingress.max_body_bytes: must be at least 1",
+		"7: ingress.header_timeout: must be above 0",
+		"8: ingress.body_timeout: must be above 0",
+		"9: ingress.idle_timeout: must be above 0",
+		"10: ingress.answer_deadline: must be below 3s, Zenduty's limit for an answer",
+		"11: ingress.failed_auth_rate: must be above 0",
+		"12: ingress.failed_auth_burst: must be at least 1",
+	},
+	"key_and_file": {
+		"5: sources.zenduty.keys[0].key_file: is set as well as key; remove one of the two",
+	},
+	"key_file_blank": {
+		"4: sources.zenduty.keys[0].key_file: names an empty file",
+	},
+	"key_file_directory": {
+		"4: sources.zenduty.keys[0].key_file: names a directory, not a file",
+	},
+	"key_file_empty": {
+		"4: sources.zenduty.keys[0].key_file: names an empty file",
+	},
+	"key_file_missing": {
+		"4: sources.zenduty.keys[0].key_file: cannot be read: no such file or directory",
+	},
+	"key_file_utf16": {
+		"4: sources.zenduty.keys[0].key_file: names a file that is not UTF-8 text without a byte order mark",
+	},
+	"key_is_list": {
+		"4: sources.zenduty.keys[0].key: must be a single value",
+	},
+	"key_is_mapping": {
+		"4: sources.zenduty.keys[0].key: must be a single value",
+	},
+	"key_is_null": {
+		"4: sources.zenduty.keys[0].key: has no value; give one or take the line out",
+	},
+	"key_missing": {
+		"4: sources.zenduty.keys[0].key: is missing; set key or key_file",
+	},
+	"key_names": {
+		"4: sources.zenduty.keys[0].name: is missing; several keys need a name each",
+		"6: sources.zenduty.keys[2].name: is the name of sources.zenduty.keys[1] too; names must differ",
+		"7: sources.zenduty.keys[3].name: must be 1 to 63 of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit",
+	},
+	"keys_is_mapping": {
+		"4: sources.zenduty.keys: " + wantList,
+	},
+	"keys_is_text": {
+		"3: sources.zenduty.keys: " + wantList,
+	},
+	"list_at_root": {
+		"1: " + wantMapping,
+	},
+	"log_format": {
+		"6: log.format: must be one of auto, text, json",
+	},
+	"merge_key": {
+		"7: relay: merge keys (<<) are not supported; write the settings out",
+	},
+	"name_not_text": {
+		"3: sources: an entry's name must be plain text",
+		"5: sources: an entry's name must be plain text",
+	},
+	"names_not_shown": {
+		"3: services.?: " + wantToken,
+		"3: services.?: " + wantToken,
+	},
+	"nats_password_alone": {
+		"5: nats.user: is missing, but a password is set",
+	},
+	"nats_password_empty": {
+		"7: nats.password: " + wantSecret,
+	},
+	"nats_tls": {
+		"6: nats.credentials_file: names an empty file",
+		"8: nats.tls.ca_file: cannot be read: no such file or directory",
+		"9: nats.tls.cert_file: names a directory, not a file",
+		"7: nats.tls: cert_file and key_file go together; set both or neither",
+	},
+	"nats_two_ways": {
+		"6: nats.token: is set as well as nats.credentials_file; keep one way to authenticate",
+	},
+	"nats_url": {
+		"6: nats.url: " + wantServers,
+	},
+	"nats_url_and_user": {
+		"6: nats.url: holds credentials while nats.user is set; keep one",
+	},
+	"nats_url_port": {
+		"6: nats.url: " + wantServers,
+	},
+	"nats_url_users": {
+		"6: nats.url: holds credentials that are not the same for all servers; give them in settings of their own instead, such as nats.user",
+	},
+	"nats_url_websocket": {
+		"6: nats.url: mixes WebSocket servers with others; nats.go connects to one sort only",
+	},
+	"nats_user_alone": {
+		"5: nats.password: is missing; set NATS_PASSWORD or nats.password_file, or, if nats.user is a token, NATS_TOKEN in its place",
+	},
+	"no_key": {
+		"2: sources.zenduty.keys: " + wantKey,
+	},
+	"no_key_other": {
+		"2: sources.other.keys: no signing key: set sources.other.keys in the configuration file to the webhook's signing key from Zenduty",
+	},
+	"no_source": {
+		": sources: " + wantKey,
+	},
+	"not_utf8": {
+		"4: is not UTF-8 text without control characters",
+	},
+	"number_is_secret": {
+		"6: relay.window: must be a whole number",
+	},
+	"relay": {
+		"6: relay.window: must be at least 1",
+		"7: relay.ack_timeout: must be above 0",
+		"5: relay.backoff_max: must be at least relay.backoff_min",
+		"9: relay.drain_timeout: must not be negative",
+	},
+	"same_address": {
+		"6: admin_listen: is the same address as listen; give it another port",
+	},
+	"secret_as_name": {
+		"4: sources.zenduty.keys[0]: unknown setting in column 9; known here: name, key, key_file",
+	},
+	"secret_as_source_name": {
+		"2: sources.?: a source's name must be 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit",
+	},
+	"secret_twice_as_name": {
+		"2: nats: unknown setting in column 3; known here: url, listen, credentials_file, user, password, password_file, token, token_file, nkey_seed_file, tls, subject, stream",
+		"3: nats: is given twice, first in line 2",
+	},
+	"services": {
+		"10: services.?: an alias stands for an empty name; give the service's unique_id",
+		"6: services.a: " + wantToken,
+		"7: services.b: " + wantToken,
+		"8: services.c: " + wantToken,
+		"9: services.d: " + wantToken,
+	},
+	"signature_none_with_key": {
+		"3: sources.zenduty.keys: would not be used, because signature is none; remove one of the two",
+	},
+	"signature_unknown": {
+		"5: sources.zenduty.signature: must be one of auto, raw, none",
+	},
+	"source_is_text": {
+		"2: sources.zenduty: " + wantMapping,
+	},
+	"source_name": {
+		"2: sources.Zenduty: a source's name must be 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit",
+	},
+	"space_left_out": {
+		"4: sources.zenduty.keys[0]: " + wantMapping,
+	},
+	"spool": {
+		"7: spool.retention: must not be negative",
+		"6: spool.max_bytes: must be above 0 and at least ingress.max_body_bytes, or the largest webhook would never fit",
+	},
+	"stream": {
+		"12: nats.stream.max_bytes: must be a size such as 1048576, 64KB or 1MiB",
+		`8: nats.stream.name: must be 1 to 255 characters, without . * > / \ white space or control characters`,
+		"9: nats.stream.replicas: must be 1 to 5",
+		"10: nats.stream.max_age: must be 0 (for ever) or at least 100ms",
+		"11: nats.stream.duplicate_window: must be at least 100ms",
+	},
+	"stream_embedded": {
+		"7: nats.stream.replicas: must be 1 for the embedded server; set nats.url to a cluster for more",
+	},
+	"stream_window": {
+		"6: nats.stream.duplicate_window: must not be above nats.stream.max_age",
+	},
+	"subject_empty_token": {
+		"6: nats.subject: token 2 must not be empty or contain * > white space or control characters",
+	},
+	"subject_first": {
+		"6: nats.subject: must begin with a fixed token without $, or the stream would take in NATS's own subjects",
+	},
+	"subject_mixed": {
+		"6: nats.subject: token 2 mixes a placeholder with other text; a placeholder must be a whole token",
+	},
+	"subject_quarantine": {
+		"6: nats.subject: can give a subject of the quarantine (zenduty.quarantine.*); use other fixed tokens or another number of them",
+	},
+	"subject_reserved": {
+		"6: nats.subject: must begin with a fixed token without $, or the stream would take in NATS's own subjects",
+	},
+	"subject_unknown": {
+		"6: nats.subject: token 2 is not a known placeholder; known are {event_type}, {service}, {source}, {incident}",
+	},
+	"subject_wildcard": {
+		"6: nats.subject: token 2 must not be empty or contain * > white space or control characters",
+	},
+	"syntax": {
+		"3: not valid YAML: did not find expected ',' or ']'",
+	},
+	"syntax_indent": {
+		"4: not valid YAML: did not find expected key",
+	},
+	"tag": {
+		"4: sources.zenduty.keys[0].key: tags are not supported; quote a value that begins with !",
+	},
+	"text_at_root": {
+		"1: " + wantMapping,
+	},
+	"two_documents": {
+		"5: a second document begins; keep one in a file",
+	},
+	"unknown_anchor": {
+		"4: not valid YAML: an alias names an unknown anchor; quote a value that begins with *",
+	},
+	"unknown_in_source": {
+		"3: sources.zenduty.kyes: unknown setting; known here: signature, keys, basic_auth",
+		"2: sources.zenduty.keys: " + wantKey,
+	},
+	"unknown_may_be_secret": {
+		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
+	},
+	"unknown_section": {
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, data_dir, sources, ingress, spool, relay, nats, services, log",
+	},
+	"unknown_setting": {
+		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",
+	},
+	"wrong_types": {
+		"6: spool.max_bytes: must be a size such as 1048576, 64KB or 1MiB",
+		"7: spool.retention: must be a duration with its unit, such as 250ms, 5s or 24h",
+		"9: relay.window: must be a whole number",
+		"11: ingress.failed_auth_rate: must be a number",
+		"13: log.level: must be debug, info, warn or error",
+		"14: listen: must be a single value",
+		"15: services: " + wantMapping,
+		"16: nats: " + wantMapping,
+	},
+}
+
+func TestBadFiles(t *testing.T) {
+	paths, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(paths) != len(badFiles) {
+		t.Fatalf("%d files for %d rows, %v", len(paths), len(badFiles), err)
+	}
+	for _, path := range paths {
+		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(Flags{Config: &path}, nil)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var want []string
+			for _, line := range badFiles[name] {
+				if !strings.HasPrefix(line, ": ") {
+					line = path + ":" + line
+				}
+				want = append(want, strings.TrimPrefix(line, ": "))
+			}
+			if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if strings.Contains(err.Error(), "S3cret") {
+				t.Error("the error shows the secret")
+			}
+		})
+	}
+}
+
+// Faults of flags and variables, which are read alike, name both.
+func TestBadFlags(t *testing.T) {
+	tests := []struct {
+		name  string
+		flags Flags
+		env   env
+		want  []string
+	}{
+		{"number", Flags{RelayWindow: ptr("S3cret$")}, nil, []string{"--relay-window or ZENDUTY_BRIDGE_RELAY_WINDOW: relay.window: must be a whole number"}},
+		{"not a number", Flags{IngressFailedAuthRate: ptr("NaN")}, nil, []string{"--ingress-failed-auth-rate or ZENDUTY_BRIDGE_INGRESS_FAILED_AUTH_RATE: ingress.failed_auth_rate: must be a number"}},
+		{"deadline", Flags{IngressAnswerDeadline: ptr("3s")}, nil, []string{"--ingress-answer-deadline or ZENDUTY_BRIDGE_INGRESS_ANSWER_DEADLINE: ingress.answer_deadline: must be below 3s, Zenduty's limit for an answer"}},
+		{"several", Flags{Listen: ptr("8080"), LogLevel: ptr("loud")}, nil, []string{
+			"--log-level or ZENDUTY_BRIDGE_LOG_LEVEL: log.level: must be debug, info, warn or error",
+			"--listen or ZENDUTY_BRIDGE_LISTEN: listen: must be host:port, such as 127.0.0.1:8080, or :port for all addresses",
+		}},
+		{"URL", Flags{NATSURL: ptr("nats://u:S3cret$@a:b")}, nil, []string{"--nats-url or NATS_URL: nats.url: " + wantServers}},
+		{"token file", Flags{NATSTokenFile: ptr("S3cret$")}, nil, []string{"--nats-token-file or NATS_TOKEN_FILE: nats.token_file: cannot be read: no such file or directory"}},
+		{"token twice", Flags{NATSTokenFile: ptr("testdata/secret.txt")}, env{envNATSToken: "S3cret$"}, []string{"--nats-token-file or NATS_TOKEN_FILE: nats.token_file: NATS_TOKEN is set as well; unset one"}},
+		{"blank password", Flags{NATSUser: ptr("u")}, env{envNATSPassword: " "}, []string{"NATS_PASSWORD: nats.password: " + wantSecret}},
+		{"blank key", Flags{}, env{envSigningKey: " \t\n"}, []string{"ZENDUTY_SIGNING_KEY: sources.zenduty.keys[0].key: " + wantSecret}},
+		{"key twice", Flags{}, env{envSigningKey: "S3cret$", envSigningKeyFile: "x"}, []string{"ZENDUTY_SIGNING_KEY and ZENDUTY_SIGNING_KEY_FILE: sources.zenduty.keys: both variables are set; unset one"}},
+		{"key in place of its file", Flags{}, env{envSigningKeyFile: "S3cret$"}, []string{"ZENDUTY_SIGNING_KEY_FILE: sources.zenduty.keys[0].key_file: cannot be read: no such file or directory"}},
+		{"endless key", Flags{}, env{envSigningKeyFile: "/dev/zero"}, []string{"ZENDUTY_SIGNING_KEY_FILE: sources.zenduty.keys[0].key_file: names a file that is too large to be a secret (over 64 KiB)"}},
+		{"no file", Flags{Config: ptr("none.yaml")}, nil, []string{"none.yaml: cannot be read: no such file or directory; --config or ZENDUTY_BRIDGE_CONFIG names this file"}},
+		{"directory", Flags{Config: ptr("testdata")}, nil, []string{"testdata: names a directory, not a file; --config or ZENDUTY_BRIDGE_CONFIG names this file"}},
+		{"endless file", Flags{Config: ptr("/dev/zero")}, nil, []string{"/dev/zero: is too large for a configuration file (over 1 MiB); --config or ZENDUTY_BRIDGE_CONFIG names this file"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Load(test.flags, test.env.get)
+			if err = Without(err, ErrNoKey); err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(test.want, strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A flag or variable takes the place of the file's line as well as of its value.
+func TestFaultNamesTheLayerThatGaveTheValue(t *testing.T) {
+	file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{name: a, key: x}, {name: b, key: y}]}}\nrelay: {window: 5}\n")
+	_, err := Load(Flags{Config: &file, RelayWindow: ptr("0")}, env{envSigningKey: " "}.get)
+	want := []string{
+		"ZENDUTY_SIGNING_KEY: sources.zenduty.keys[0].key: " + wantSecret,
+		"--relay-window or ZENDUTY_BRIDGE_RELAY_WINDOW: relay.window: must be at least 1",
+	}
+	if err == nil || !slices.Equal(want, strings.Split(err.Error(), "\n")) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+func TestGoodFiles(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":              "",
+		"comments":           "# nothing\n",
+		"null":               "---\n",
+		"byte order mark":    "\ufefflisten: :1\n",
+		"sections left open": "nats:\n  tls:\nservices:\nspool:\n  # retention: 1h\n",
+		"alias":              "sources: {zenduty: &z {keys: [{key: k}]}, other: *z}\n",
+		"unsigned":           "sources: {zenduty: {signature: none}}\n",
+		"basic auth only":    "sources: {zenduty: {signature: none, basic_auth: {username: u, password: p}}}\n",
+		"numbers as text":    "sources: {zenduty: {keys: [{key: 0123}]}}\nrelay: {window: \"7\"}\n",
+		"embedded not used":  "nats: {url: host, listen: nonsense}\n",
+		"any free port":      "listen: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0\n",
+		"subject":            "nats:\n  subject: a.{source}.{event_type}.{service}.{incident}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Load(Flags{Config: ptr(write(t, "bridge.yaml", text))}, nil)
+			if err = Without(err, ErrNoKey); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestTextIsTakenAsWritten(t *testing.T) {
+	file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{name: a, key: 0x10}, {name: b, key: 1e3}, {name: c, key: yes}, {name: d, key: ' k '}]}}")
+	c, err := Load(Flags{Config: &file}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, k := range c.Sources["zenduty"].Keys {
+		got = append(got, k.Key.Reveal())
+	}
+	if diff := cmp.Diff([]string{"0x10", "1e3", "yes", " k "}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

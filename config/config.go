@@ -1,0 +1,210 @@
+// Package config holds what an operator can set.
+//
+// A setting comes from the highest of four layers that gives it: flags, the
+// environment, a YAML file, the defaults. [Load] puts the layers together, reads
+// the files that hold secrets and checks the result; [Settings] lists every
+// setting with its names and its default.
+//
+// Secrets come from the file, from files it names, or from the environment, never
+// from flags, which every user of the machine can see in the process list. No
+// error of this package quotes a value it read, so that a secret put in the wrong
+// place does not end up in a log; the place (file and line, flag or variable) and
+// the dotted name of the setting say where to look.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Ways to check a source's signature.
+const (
+	SignatureAuto = "auto" // the raw body, then the two renderings Zenduty's guide allows for
+	SignatureRaw  = "raw"  // the raw body only
+	SignatureNone = "none" // unsigned webhooks are taken
+)
+
+// Forms a log line can have.
+const (
+	LogAuto = "auto" // text on a terminal, JSON otherwise
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// DefaultSource is the source whose key ZENDUTY_SIGNING_KEY gives.
+const DefaultSource = "zenduty"
+
+// defaultKeyName is the name of a source's only key when it was given none.
+const defaultKeyName = "default"
+
+// answerLimit is the time Zenduty gives a receiver to answer; an answer at or
+// after it counts as none.
+const answerLimit = 3 * time.Second
+
+// Config is everything an operator can set. Sizes are in bytes. Printing one
+// does not show its secrets.
+type Config struct {
+	Listen      string `yaml:"listen"`       // address of the webhook endpoint, host:port
+	AdminListen string `yaml:"admin_listen"` // address of health, metrics and the operator's API, host:port
+	Admin       string `yaml:"admin"`        // URL at which commands reach the operator's API of a running bridge
+	DataDir     string `yaml:"data_dir"`     // directory of the spool and of the embedded NATS server
+
+	// Sources are the senders, by the name in their path /webhooks/{source}.
+	Sources map[string]Source `yaml:"sources"`
+
+	Ingress Ingress `yaml:"ingress"`
+	Spool   Spool   `yaml:"spool"`
+	Relay   Relay   `yaml:"relay"`
+	NATS    NATS    `yaml:"nats"`
+
+	// Services maps a Zenduty service's unique_id to the subject token used in its place.
+	Services map[string]string `yaml:"services"`
+
+	Log Log `yaml:"log"`
+}
+
+// Source is one sender and how it proves itself. It needs a key, unless
+// Signature is SignatureNone. BasicAuth, if not nil, is asked for as well.
+type Source struct {
+	Signature string     `yaml:"signature"` // SignatureAuto, SignatureRaw or SignatureNone
+	Keys      []Key      `yaml:"keys"`      // all are tried, so that a key can be rotated
+	BasicAuth *BasicAuth `yaml:"basic_auth,omitempty"`
+}
+
+// Key is a signing key, given as text or as a file that holds it. After Load, Key
+// is the text and KeyFile is empty.
+type Key struct {
+	Name    string `yaml:"name"` // appears in metrics; required and unique when a source has several keys
+	Key     Secret `yaml:"key"`
+	KeyFile string `yaml:"key_file"`
+}
+
+// BasicAuth is a user name and a password as in RFC 7617, the password given as
+// text or as a file that holds it. After Load, PasswordFile is empty.
+type BasicAuth struct {
+	Username     string `yaml:"username"`
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Ingress bounds what a webhook may cost.
+type Ingress struct {
+	MaxBodyBytes    Bytes         `yaml:"max_body_bytes"`
+	HeaderTimeout   time.Duration `yaml:"header_timeout"`
+	BodyTimeout     time.Duration `yaml:"body_timeout"`
+	IdleTimeout     time.Duration `yaml:"idle_timeout"`      // of a kept-alive connection
+	AnswerDeadline  time.Duration `yaml:"answer_deadline"`   // 503 when not on disk by then; below Zenduty's 3 s
+	FailedAuthRate  float64       `yaml:"failed_auth_rate"`  // per second and address
+	FailedAuthBurst int           `yaml:"failed_auth_burst"` // per address
+}
+
+// Spool bounds the queue on disk.
+type Spool struct {
+	MaxBytes     Bytes         `yaml:"max_bytes"`
+	Retention    time.Duration `yaml:"retention"`     // how long relayed webhooks are kept; 0: not at all
+	BallastBytes Bytes         `yaml:"ballast_bytes"` // freed when the disk is full; 0: none
+}
+
+// Relay paces the way from the spool to NATS.
+type Relay struct {
+	Window       int           `yaml:"window"`      // publishes that may be unacknowledged at once
+	AckTimeout   time.Duration `yaml:"ack_timeout"` // until an unacknowledged publish counts as unknown
+	BackoffMin   time.Duration `yaml:"backoff_min"`
+	BackoffMax   time.Duration `yaml:"backoff_max"`
+	DrainTimeout time.Duration `yaml:"drain_timeout"` // for publishes under way at shutdown; 0: do not wait
+}
+
+// NATS says where webhooks go. At most one way to authenticate may be set.
+type NATS struct {
+	URL             string `yaml:"url"`    // servers, separated by commas; empty: the embedded server. Holds no credentials after Load
+	Listen          string `yaml:"listen"` // address of the embedded server, host:port; not used when URL is set
+	CredentialsFile string `yaml:"credentials_file"`
+	User            string `yaml:"user"`
+	Password        Secret `yaml:"password"`
+	PasswordFile    string `yaml:"password_file"` // empty after Load
+	Token           Secret `yaml:"token"`
+	TokenFile       string `yaml:"token_file"` // empty after Load
+	NKeySeedFile    string `yaml:"nkey_seed_file"`
+	TLS             TLS    `yaml:"tls"`
+	Subject         string `yaml:"subject"` // template of a webhook's subject, see Placeholders
+	Stream          Stream `yaml:"stream"`
+}
+
+// TLS names PEM files for the connection to NATS. CertFile and KeyFile go together.
+type TLS struct {
+	CAFile   string `yaml:"ca_file"`
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Stream is the JetStream stream that takes the webhooks.
+type Stream struct {
+	Name            string        `yaml:"name"`
+	Replicas        int           `yaml:"replicas"`  // 1 to 5
+	MaxAge          time.Duration `yaml:"max_age"`   // 0: kept for ever
+	MaxBytes        Bytes         `yaml:"max_bytes"` // 0: no limit
+	DuplicateWindow time.Duration `yaml:"duplicate_window"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level `yaml:"level"`
+	Format string     `yaml:"format"` // LogAuto, LogText or LogJSON
+}
+
+// Default returns the configuration of a bridge that was told nothing. It has no
+// source yet, so Validate refuses it. The caller owns it.
+func Default() Config {
+	return Config{
+		Listen:      ":8080",
+		AdminListen: "127.0.0.1:8081",
+		Admin:       "http://127.0.0.1:8081",
+		DataDir:     "./data",
+		Sources:     map[string]Source{},
+		Ingress: Ingress{
+			MaxBodyBytes:    1 * mebibyte,
+			HeaderTimeout:   5 * time.Second,
+			BodyTimeout:     10 * time.Second,
+			IdleTimeout:     2 * time.Minute,
+			AnswerDeadline:  2500 * time.Millisecond,
+			FailedAuthRate:  1,
+			FailedAuthBurst: 20,
+		},
+		Spool:    Spool{MaxBytes: 8 * gibibyte, Retention: 24 * time.Hour, BallastBytes: 64 * mebibyte},
+		Relay:    defaultRelay(),
+		NATS:     defaultNATS(),
+		Services: map[string]string{},
+		Log:      Log{Level: slog.LevelInfo, Format: LogAuto},
+	}
+}
+
+func defaultRelay() Relay {
+	return Relay{
+		Window:       4096,
+		AckTimeout:   5 * time.Second,
+		BackoffMin:   100 * time.Millisecond,
+		BackoffMax:   5 * time.Second,
+		DrainTimeout: 5 * time.Second,
+	}
+}
+
+func defaultNATS() NATS {
+	return NATS{
+		Listen:  "127.0.0.1:4222",
+		Subject: "zenduty.incident.{event_type}.{service}",
+		Stream:  Stream{Name: "ZENDUTY", Replicas: 1, DuplicateWindow: 2 * time.Minute},
+	}
+}
+
+// fill gives every source and key what its author may leave out.
+func (c *Config) fill() {
+	for name, source := range c.Sources {
+		if source.Signature == "" {
+			source.Signature = SignatureAuto
+		}
+		if len(source.Keys) == 1 && source.Keys[0].Name == "" {
+			source.Keys[0].Name = defaultKeyName
+		}
+		c.Sources[name] = source
+	}
+}

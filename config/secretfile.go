@@ -1,0 +1,79 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxSecretBytes bounds a file that holds a secret; a larger one is some other file.
+const maxSecretBytes = 64 << 10
+
+var (
+	errEmptyFile = errors.New("names an empty file")
+	errDirectory = errors.New("names a directory, not a file")
+	errLongFile  = errors.New("names a file that is too large to be a secret (over 64 KiB)")
+	errNoText    = errors.New("names a file that is not UTF-8 text without a byte order mark")
+)
+
+// readFile reads at most limit bytes of a file, and one more if there are more.
+// Its errors leave the path out: it may be a secret put in the wrong setting.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer f.Close() // only read from: there is nothing to lose
+	info, err := f.Stat()
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if info.IsDir() {
+		return nil, errDirectory
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return data, nil
+}
+
+func unreadable(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("cannot be read: %w", err)
+}
+
+// readSecret returns the text of a file less the line ends after it.
+func readSecret(path string) (Secret, error) {
+	data, err := readFile(path, maxSecretBytes)
+	switch {
+	case err != nil:
+		return Secret{}, err
+	case len(data) > maxSecretBytes:
+		return Secret{}, errLongFile
+	case len(bytes.TrimSpace(data)) == 0:
+		return Secret{}, errEmptyFile
+	case !utf8.Valid(data) || bytes.ContainsRune(data, 0) || bytes.HasPrefix(data, []byte("\ufeff")):
+		return Secret{}, errNoText
+	}
+	return NewSecret(trimLineEnds(string(data))), nil
+}
+
+func trimLineEnds(text string) string { return strings.TrimRight(text, "\r\n") }
+
+// checkFile says whether a file that another package will read can be read.
+func checkFile(path string) error {
+	data, err := readFile(path, maxFileBytes)
+	if err == nil && len(data) == 0 {
+		return errEmptyFile
+	}
+	return err
+}

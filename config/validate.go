@@ -1,0 +1,232 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// sourceName is what a source's name, part of its path and subject, may be.
+var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// keyName is what a key's name, a metric's label value, may be.
+var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// The remedies for ErrNoKey. Only the first source has variables of its own.
+const (
+	setSigningKey = "set ZENDUTY_SIGNING_KEY (or ZENDUTY_SIGNING_KEY_FILE, or sources.<name>.keys in the configuration file) to the webhook's signing key from Zenduty"
+	setSourceKey  = "set sources.%s.keys in the configuration file to the webhook's signing key from Zenduty"
+)
+
+// Validate returns everything that is wrong with c, joined, each a *Fault without
+// a place; nil if nothing is. It reads no files: a secret whose file is named
+// counts as given.
+func (c Config) Validate() error { return c.faults().err() }
+
+func (c Config) faults() faults {
+	var f faults
+	c.checkAddresses(&f)
+	c.checkSources(&f)
+	c.Ingress.check(&f)
+	c.Spool.check(&f, c.Ingress.MaxBodyBytes)
+	c.Relay.check(&f)
+	c.NATS.check(&f)
+	c.checkServices(&f)
+	f.oneOf("log.format", c.Log.Format, LogAuto, LogText, LogJSON)
+	return f
+}
+
+func (c Config) checkAddresses(f *faults) {
+	f.address("listen", c.Listen)
+	f.address("admin_listen", c.AdminListen)
+	if c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
+		f.add("admin_listen", "is the same address as listen; give it another port")
+	}
+	if c.NATS.URL == "" {
+		f.address("nats.listen", c.NATS.Listen)
+	}
+	if u, err := url.Parse(c.Admin); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		f.add("admin", "must be an http or https URL without credentials, such as http://127.0.0.1:8081")
+	}
+	if strings.TrimSpace(c.DataDir) == "" {
+		f.add("data_dir", "is empty; name a directory")
+	}
+}
+
+func (c Config) checkSources(f *faults) {
+	if len(c.Sources) == 0 {
+		f.add("sources", "%w: %s", ErrNoKey, setSigningKey)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		key := child("sources", name)
+		if !sourceName.MatchString(name) {
+			f.add(key, "a source's name must be 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit")
+		}
+		c.Sources[name].check(f, key, name)
+	}
+}
+
+func (s Source) check(f *faults, key, name string) {
+	f.oneOf(key+".signature", s.Signature, SignatureAuto, SignatureRaw, SignatureNone)
+	switch {
+	case s.Signature == SignatureNone && len(s.Keys) > 0:
+		f.add(key+".keys", "would not be used, because signature is none; remove one of the two")
+	case s.Signature != SignatureNone && len(s.Keys) == 0 && name == DefaultSource:
+		f.add(key+".keys", "%w: %s", ErrNoKey, setSigningKey)
+	case s.Signature != SignatureNone && len(s.Keys) == 0:
+		_, shown, _ := strings.Cut(key, ".")
+		f.add(key+".keys", "%w: "+setSourceKey, ErrNoKey, shown)
+	}
+	s.checkKeys(f, key+".keys")
+	if s.BasicAuth != nil {
+		s.BasicAuth.check(f, key+".basic_auth")
+	}
+}
+
+func (s Source) checkKeys(f *faults, list string) {
+	seen := make(map[string]int, len(s.Keys))
+	for i, k := range s.Keys {
+		key := fmt.Sprintf("%s[%d]", list, i)
+		f.secret(key+".key", k.Key, k.KeyFile)
+		first, twice := seen[k.Name]
+		switch {
+		case k.Name == "" && len(s.Keys) > 1:
+			f.add(key+".name", "is missing; several keys need a name each")
+		case k.Name != "" && !keyName.MatchString(k.Name):
+			f.add(key+".name", "must be 1 to 63 of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit")
+		case twice:
+			f.add(key+".name", "is the name of %s[%d] too; names must differ", list, first)
+		}
+		seen[k.Name] = i
+	}
+}
+
+func (a BasicAuth) check(f *faults, key string) {
+	switch {
+	case a.Username == "":
+		f.add(key+".username", "is empty; give the user name set in Zenduty")
+	case strings.Contains(a.Username, ":"):
+		f.add(key+".username", "contains a colon, which a user name cannot (RFC 7617, section 2)")
+	}
+	f.secret(key+".password", a.Password, a.PasswordFile)
+}
+
+func (i Ingress) check(f *faults) {
+	f.atLeast("ingress.max_body_bytes", i.MaxBodyBytes, 1)
+	f.positive("ingress.header_timeout", i.HeaderTimeout)
+	f.positive("ingress.body_timeout", i.BodyTimeout)
+	f.positive("ingress.idle_timeout", i.IdleTimeout)
+	f.positive("ingress.answer_deadline", i.AnswerDeadline)
+	if i.AnswerDeadline >= answerLimit {
+		f.add("ingress.answer_deadline", "must be below %s, Zenduty's limit for an answer", formatDuration(answerLimit))
+	}
+	if !(i.FailedAuthRate > 0) || math.IsInf(i.FailedAuthRate, 0) {
+		f.add("ingress.failed_auth_rate", "must be above 0")
+	}
+	if i.FailedAuthBurst < 1 {
+		f.add("ingress.failed_auth_burst", "must be at least 1")
+	}
+}
+
+func (s Spool) check(f *faults, maxBody Bytes) {
+	f.atLeast("spool.ballast_bytes", s.BallastBytes, 0)
+	f.notNegative("spool.retention", s.Retention)
+	if s.MaxBytes <= 0 || s.MaxBytes < maxBody {
+		f.add("spool.max_bytes", "must be above 0 and at least ingress.max_body_bytes, or the largest webhook would never fit")
+	}
+}
+
+func (r Relay) check(f *faults) {
+	if r.Window < 1 {
+		f.add("relay.window", "must be at least 1")
+	}
+	f.positive("relay.ack_timeout", r.AckTimeout)
+	f.positive("relay.backoff_min", r.BackoffMin)
+	if r.BackoffMax < r.BackoffMin {
+		f.add("relay.backoff_max", "must be at least relay.backoff_min")
+	}
+	f.notNegative("relay.drain_timeout", r.DrainTimeout)
+}
+
+func (c Config) checkServices(f *faults) {
+	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
+		key := child("services", id)
+		if strings.TrimSpace(id) == "" {
+			f.add(key, "an alias stands for an empty name; give the service's unique_id")
+		}
+		if alias := c.Services[id]; !isToken(alias) || strings.HasPrefix(alias, "$") {
+			f.add(key, "must be one subject token: not empty, without . * > white space or control characters, not starting with $")
+		}
+	}
+}
+
+// isToken reports whether text is one literal token of a NATS subject that every
+// client can print.
+func isToken(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return strings.ContainsRune(".*>\ufffd", r) || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
+}
+
+func (f *faults) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(key, "must be one of %s", strings.Join(allowed, ", "))
+	}
+}
+
+func (f *faults) positive(key string, d time.Duration) {
+	if d <= 0 {
+		f.add(key, "must be above 0")
+	}
+}
+
+func (f *faults) notNegative(key string, d time.Duration) {
+	if d < 0 {
+		f.add(key, "must not be negative")
+	}
+}
+
+func (f *faults) atLeast(key string, size, least Bytes) {
+	if size < least {
+		f.add(key, "must be at least %d", least)
+	}
+}
+
+// secret checks a secret that may be given as text or as a file, the latter being
+// the setting key with _file after it.
+func (f *faults) secret(key string, text Secret, file string) {
+	name := key[strings.LastIndex(key, ".")+1:]
+	switch {
+	case text.text != nil && file != "":
+		f.add(key+"_file", "is set as well as %s; remove one of the two", name)
+	case file == "" && text.text == nil:
+		f.add(key, "is missing; set %s or %s_file", name, name)
+	case file == "" && strings.TrimSpace(text.Reveal()) == "":
+		f.add(key, "is empty or white space only; set it to the secret")
+	}
+}
+
+// address checks a host:port to listen on. Port 0 asks for any free one.
+func (f *faults) address(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsFunc(host, unicode.IsSpace) || strings.Contains(host, "/") {
+		f.add(key, "must be host:port, such as 127.0.0.1:8080, or :port for all addresses")
+		return
+	}
+	if !isPort(port) {
+		f.add(key, "has no valid port; it must be a number from 0 to 65535")
+	}
+}
+
+func isPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
