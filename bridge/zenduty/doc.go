@@ -1,0 +1,29 @@
+// Package zenduty knows the wire format of Zenduty's webhooks: how one is
+// signed, how Python would have rendered it, and the fields a receiver needs to
+// route it. It is pure: no I/O, no clock, no logging.
+//
+// A webhook is a JSON document
+//
+//	{"payload": {"event_type": "triggered", "incident": {"unique_id": "…", "service": {…}, …}}}
+//
+// with the header [SignatureHeader] holding the standard base64 of
+// HMAC-SHA256(key, message). What the message is, Zenduty's guide gives only as
+// Python's json.dumps(data), where "data is the payload of the incoming
+// request". That can mean the body as it was sent, the body parsed and rendered
+// again, or its "payload" member alone, so [Verifier] knows all three and says
+// which one matched, with the exact bytes that were signed:
+//
+//	v, err := zenduty.NewVerifier(zenduty.ModeAuto, []zenduty.Key{{Name: "2026", Secret: secret}})
+//	…
+//	match, err := v.Verify(body, r.Header.Get(zenduty.SignatureHeader))
+//	…
+//	fields, err := zenduty.ReadFields(match.Body)
+//
+// The bytes in [Match] are all that may be relied on: whatever else the body
+// held was not signed.
+//
+// JSON is read strictly, as RFC 8259 has it: UTF-8 only, no byte order mark, no
+// NaN, no raw control characters in strings, one document a body. Documents
+// nested deeper than 500 levels are refused everywhere, since bodies are read
+// before they are known to be authentic.
+package zenduty

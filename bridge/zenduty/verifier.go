@@ -1,0 +1,139 @@
+package zenduty
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"hash"
+	"sync"
+)
+
+// Verifier checks webhooks against a set of keys. It is safe for concurrent use
+// and never changes: make a new one when the keys do.
+type Verifier struct {
+	mode  Mode
+	names []string // of the keys, in order
+	// macs holds one HMAC a key. Setting one up costs as much as hashing a short
+	// body, so they are kept. The secrets live in the pool's closure and in the
+	// hashes only: printing a Verifier does not show them.
+	macs sync.Pool
+}
+
+// Match says how a webhook was verified.
+type Match struct {
+	// Rendering is the form whose signature matched.
+	Rendering Rendering
+	// Key is the name of the key that matched, empty under ModeNone.
+	Key string
+	// Body is exactly the bytes whose signature matched. For RenderingRaw and
+	// RenderingNone it is the caller's body itself; otherwise it is new memory
+	// that the caller owns.
+	//
+	// A json.dumps rendering of a number beyond float64 holds the word Infinity,
+	// as Python writes it, and is then no longer JSON.
+	Body []byte
+}
+
+// NewVerifier returns a verifier for mode, the empty mode being ModeAuto. Every
+// key needs a secret (else ErrEmptyKey) and a name of its own, and there must be
+// at least one key unless mode is ModeNone, which leaves them unused. The keys
+// are tried together, so their order only decides which name is reported when
+// two have the same secret.
+func NewVerifier(mode Mode, keys []Key) (*Verifier, error) {
+	mode, err := ParseMode(string(mode))
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 && mode != ModeNone {
+		return nil, fmt.Errorf("no signing key: add one, or set the signature mode to %q on purpose", ModeNone)
+	}
+	if err := checkKeys(keys); err != nil {
+		return nil, err
+	}
+	v := &Verifier{mode: mode, names: make([]string, len(keys))}
+	secrets := make([][]byte, len(keys))
+	for i, k := range keys {
+		v.names[i], secrets[i] = k.Name, []byte(k.Secret)
+	}
+	v.macs.New = func() any { return newMACs(secrets) }
+	return v, nil
+}
+
+// Verify returns how body was signed, or ErrMissingSignature,
+// ErrMalformedSignature or ErrWrongSignature. The errors hold nothing of the
+// body or the keys and are safe to log.
+//
+// The json.dumps renderings are made at most once, and only when the body as
+// sent did not match. They are refused for documents that different readers
+// could take differently: with duplicate keys or with anything after the end.
+// A signed payload verifies inside any document around it; since only the
+// signed bytes are returned, that gives a sender nothing.
+func (v *Verifier) Verify(body []byte, signature string) (Match, error) {
+	if v.mode == ModeNone {
+		return Match{Rendering: RenderingNone, Body: body}, nil
+	}
+	want, err := decodeSignature(signature)
+	if err != nil {
+		return Match{}, err
+	}
+	m := v.macs.Get().(*macs)
+	defer v.macs.Put(m)
+	m.want = want
+	if i := m.match(body); i >= 0 {
+		return Match{Rendering: RenderingRaw, Key: v.names[i], Body: body}, nil
+	}
+	if v.mode == ModeRaw {
+		return Match{}, ErrWrongSignature
+	}
+	return v.verifyDumps(m, body)
+}
+
+// verifyDumps tries Python's renderings of body.
+func (v *Verifier) verifyDumps(m *macs, body []byte) (Match, error) {
+	doc, payload, err := render(nil, body)
+	if err != nil {
+		return Match{}, fmt.Errorf("%w for the body as sent, and it has no json.dumps rendering: %w", ErrWrongSignature, err)
+	}
+	if i := m.match(doc); i >= 0 {
+		return Match{Rendering: RenderingDumps, Key: v.names[i], Body: doc}, nil
+	}
+	if payload == nil {
+		return Match{}, ErrWrongSignature
+	}
+	if i := m.match(payload); i >= 0 {
+		return Match{Rendering: RenderingPayloadDumps, Key: v.names[i], Body: payload}, nil
+	}
+	return Match{}, ErrWrongSignature
+}
+
+// macs is the state of one verification: an HMAC for each key, and the digests
+// in one place so that the raw path allocates nothing.
+type macs struct {
+	hashes []hash.Hash
+	want   [sha256.Size]byte
+	got    [sha256.Size]byte
+}
+
+func newMACs(secrets [][]byte) *macs {
+	m := &macs{hashes: make([]hash.Hash, len(secrets))}
+	for i, secret := range secrets {
+		m.hashes[i] = hmac.New(sha256.New, secret)
+	}
+	return m
+}
+
+// match returns the index of the first key under which message has the wanted
+// digest, or -1. Every key is tried and every comparison takes the same time, so
+// the time taken tells nothing of how close a forgery came or which key fits.
+func (m *macs) match(message []byte) int {
+	found := -1
+	for i := len(m.hashes) - 1; i >= 0; i-- {
+		h := m.hashes[i]
+		h.Reset()
+		h.Write(message)
+		equal := subtle.ConstantTimeCompare(h.Sum(m.got[:0]), m.want[:])
+		found = subtle.ConstantTimeSelect(equal, i, found)
+	}
+	return found
+}
