@@ -1,0 +1,71 @@
+package publisher
+
+import (
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Error is why a publish was not acknowledged.
+type Error struct {
+	// Reason is a short constant for a metric's label.
+	Reason string
+	// Permanent: sending the same message again cannot succeed until somebody
+	// changes something about it or the limits it ran into.
+	Permanent bool
+	Err       error
+}
+
+func (e *Error) Error() string { return e.Reason + ": " + e.Err.Error() }
+
+// Unwrap returns the client's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// JetStream error codes that nats.go has no names for (nats-server errors.json).
+const (
+	codeInsufficientResources jetstream.ErrorCode = 10023
+	codeStorageExceeded       jetstream.ErrorCode = 10047
+	codeStoreFailed           jetstream.ErrorCode = 10077
+)
+
+var reasons = []struct {
+	err       error
+	reason    string
+	permanent bool
+}{
+	{nats.ErrMaxPayload, "too_large", true},
+	{nats.ErrBadSubject, "invalid", true},
+	{jetstream.ErrAsyncPublishTimeout, "timeout", false},
+	{jetstream.ErrNoStreamResponse, "no_stream", false},
+	{nats.ErrDisconnected, "disconnected", false},
+	{nats.ErrReconnectBufExceeded, "disconnected", false},
+	{nats.ErrConnectionClosed, "disconnected", false},
+	{nats.ErrConnectionReconnecting, "disconnected", false},
+	{nats.ErrHeadersNotSupported, "disconnected", false}, // said before the first connect
+}
+
+// classify tells what the client's error means. What it does not know is
+// transient: better tried for ever than dropped.
+func classify(err error) *Error {
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			return &Error{Reason: r.reason, Permanent: r.permanent, Err: err}
+		}
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return classifyAPI(api)
+	}
+	return &Error{Reason: "other", Err: err}
+}
+
+func classifyAPI(err *jetstream.APIError) *Error {
+	switch err.ErrorCode {
+	case jetstream.JSErrCodeStreamMessageExceedsMaximum:
+		return &Error{Reason: "too_large", Permanent: true, Err: err}
+	case codeStoreFailed, codeStorageExceeded, codeInsufficientResources:
+		return &Error{Reason: "stream_full", Err: err}
+	}
+	return &Error{Reason: "rejected", Err: err}
+}

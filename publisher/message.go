@@ -1,0 +1,97 @@
+package publisher
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Message is one webhook on its way to JetStream. The strings are as Zenduty
+// sent them; empty means missing.
+type Message struct {
+	ID        string // Nats-Msg-Id and ce-id: stable over resends
+	Source    string // name of the configured source
+	EventType string
+	Service   string // incident.service.unique_id
+	Incident  string // incident.unique_id
+	Time      time.Time
+
+	// Quarantined sends it to QuarantinePrefix and the source's name.
+	Quarantined bool
+
+	Data []byte // published unchanged; not modified, and not kept after the outcome
+}
+
+// subject is where m goes, the service's alias in place of its id.
+func (p *Publisher) subject(m *Message) string {
+	if m.Quarantined {
+		return QuarantinePrefix + "." + Token(m.Source)
+	}
+	if alias, ok := p.opts.Services[m.Service]; ok {
+		aliased := *m
+		aliased.Service = alias
+		return p.opts.Subject.For(&aliased)
+	}
+	return p.opts.Subject.For(m)
+}
+
+// header is CloudEvents 1.0 in NATS binary mode. NATS header names are
+// case-sensitive (ADR-4) and these are lower case (CloudEvents NATS binding,
+// section 3.1.3), so they must not pass through Header.Set.
+func header(m *Message) nats.Header {
+	h := nats.Header{
+		nats.MsgIdHdr:        {m.ID},
+		"ce-specversion":     {"1.0"},
+		"ce-id":              {m.ID},
+		"ce-source":          {"/webhooks/" + percentEncode(m.Source)},
+		"ce-type":            {ceType(m)},
+		"ce-time":            {m.Time.UTC().Format(time.RFC3339Nano)},
+		"ce-datacontenttype": {contentType(m)},
+	}
+	if m.Incident != "" {
+		h["ce-subject"] = []string{percentEncode(m.Incident)}
+	}
+	return h
+}
+
+func ceType(m *Message) string {
+	if m.Quarantined {
+		return "com.zenduty.quarantine"
+	}
+	return "com.zenduty.incident." + percentEncode(m.EventType)
+}
+
+// contentType: what was keyed is JSON; what was quarantined may be anything.
+func contentType(m *Message) string {
+	if m.Quarantined && !json.Valid(m.Data) {
+		return "application/octet-stream"
+	}
+	return "application/json"
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// percentEncode encodes a header value: space, double quote, percent and all but
+// printable ASCII (CloudEvents NATS binding, section 3.1.3.2).
+func percentEncode(value string) string {
+	plain := func(c byte) bool { return c > ' ' && c < 0x7f && c != '"' && c != '%' }
+	n := 0
+	for n < len(value) && plain(value[n]) {
+		n++
+	}
+	if n == len(value) {
+		return value
+	}
+	var b strings.Builder
+	b.WriteString(value[:n])
+	for ; n < len(value); n++ {
+		if c := value[n]; plain(c) {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', upperHex[c>>4], upperHex[c&15]})
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+package publisher
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Ack is JetStream's word that it has the message.
+type Ack struct {
+	Stream    string
+	Sequence  uint64
+	Duplicate bool // it had it already, under Sequence
+}
+
+// outcome is what waits for a message's acknowledgement.
+type outcome struct {
+	done      func(Ack, *Error)
+	began     time.Time
+	eventType string
+}
+
+// Publish sends m and returns. done is called exactly once, with an error or an
+// acknowledgement, possibly before Publish returns; it must not block. After an
+// error JetStream may still have the message, unless the error is permanent.
+func (p *Publisher) Publish(m *Message, done func(Ack, *Error)) {
+	msg := &nats.Msg{Subject: p.subject(m), Header: header(m), Data: m.Data}
+	p.mu.Lock()
+	p.unacked[msg] = outcome{done: done, began: time.Now(), eventType: eventLabel(m)}
+	p.mu.Unlock()
+	if err := p.hand(msg); err != nil {
+		p.refused(p.js, msg, err)
+	}
+}
+
+// hand gives msg to the client, whose error on a closed connection says so only
+// in its text.
+func (p *Publisher) hand(msg *nats.Msg) error {
+	if p.nc.IsClosed() {
+		return nats.ErrConnectionClosed
+	}
+	_, err := p.js.PublishMsgAsync(msg, noRetry)
+	return err
+}
+
+var noRetry = jetstream.WithRetryAttempts(0)
+
+// acked is called by the client for every acknowledgement.
+func (p *Publisher) acked(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.PubAck) {
+	o, ok := p.settle(msg)
+	if !ok {
+		return
+	}
+	p.metrics.published.WithLabelValues(o.eventType).Inc()
+	p.metrics.seconds.Observe(time.Since(o.began).Seconds())
+	o.done(Ack{Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil)
+}
+
+// refused is called by the client for every publish without acknowledgement.
+func (p *Publisher) refused(_ jetstream.JetStream, msg *nats.Msg, err error) {
+	o, ok := p.settle(msg)
+	if !ok {
+		return
+	}
+	failure := classify(err)
+	p.metrics.failed.WithLabelValues(failure.Reason).Inc()
+	if failure.Reason == "no_stream" {
+		signal(p.check)
+	}
+	o.done(Ack{}, failure)
+}
+
+// settle takes a message off the unacknowledged, once.
+func (p *Publisher) settle(msg *nats.Msg) (outcome, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o, ok := p.unacked[msg]
+	delete(p.unacked, msg)
+	return o, ok
+}
+
+func (p *Publisher) failAll(err error) {
+	p.mu.Lock()
+	msgs := make([]*nats.Msg, 0, len(p.unacked))
+	for msg := range p.unacked {
+		msgs = append(msgs, msg)
+	}
+	p.mu.Unlock()
+	for _, msg := range msgs {
+		p.refused(p.js, msg, err)
+	}
+}

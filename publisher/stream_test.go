@@ -1,0 +1,101 @@
+package publisher
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func connectJetStream(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func TestStreamIsMade(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), nil)
+	eventually(t, "ready", p.Ready)
+	have := stream(t, s.ClientURL()).CachedInfo().Config
+	if drift := streamDrift(have, p.streamConfig()); len(drift) != 0 {
+		t.Errorf("the stream just made differs: %v", drift)
+	}
+	switch {
+	case strings.Join(have.Subjects, " ") != "zenduty.incident.*.* zenduty.quarantine.*":
+		t.Errorf("subjects %v", have.Subjects)
+	case have.Storage != jetstream.FileStorage, have.Retention != jetstream.LimitsPolicy, have.Discard != jetstream.DiscardOld:
+		t.Errorf("storage %v, retention %v, discard %v", have.Storage, have.Retention, have.Discard)
+	case have.RePublish == nil, have.RePublish.Destination != "zenduty.incident.{{wildcard(1)}}":
+		t.Errorf("republish %+v", have.RePublish)
+	}
+}
+
+func TestOwnStreamIsUpdated(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), nil)
+	eventually(t, "ready", p.Ready)
+	p.Close()
+	p = newPublisher(t, s.ClientURL(), func(o *Options) {
+		o.Stream.MaxAge = time.Hour
+		o.Subject, _ = ParseSubject("zenduty.incident.{event_type}.{service}.{incident}")
+	})
+	eventually(t, "ready", p.Ready)
+	have := stream(t, s.ClientURL()).CachedInfo().Config
+	if have.MaxAge != time.Hour || have.Subjects[0] != "zenduty.incident.*.*.*" {
+		t.Errorf("not updated: %+v", have)
+	}
+}
+
+func TestForeignStreamIsLeft(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	js := connectJetStream(t, s.ClientURL())
+	theirs := jetstream.StreamConfig{Name: "ZENDUTY", Subjects: []string{"zenduty.>"}, MaxMsgs: 5}
+	if _, err := js.CreateStream(context.Background(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	eventually(t, "ready", p.Ready)
+	have := stream(t, s.ClientURL()).CachedInfo().Config
+	if have.Subjects[0] != "zenduty.>" || have.MaxMsgs != 5 || have.RePublish != nil {
+		t.Errorf("a stream of somebody else's was changed: %+v", have)
+	}
+	for _, want := range []string{"not made by the bridge", "subjects: is [zenduty.>], should be", "republish: is none"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q: %s", want, log.String())
+		}
+	}
+	if r := send(t, p, incident("a")); r.err != nil {
+		t.Errorf("publish into it: %+v", r)
+	}
+}
+
+func TestStreamCannotBeMade(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	js := connectJetStream(t, s.ClientURL())
+	if _, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"zenduty.quarantine.x"}}); err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	eventually(t, "ready all the same", p.Ready)
+	if !strings.Contains(log.String(), "overlap") {
+		t.Errorf("the log does not say why: %s", log.String())
+	}
+	if r := send(t, p, incident("a")); r.err == nil || r.err.Permanent || r.err.Reason != "no_stream" {
+		t.Errorf("publish: %+v", r)
+	}
+}
