@@ -1,0 +1,90 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Failed is closed when the disk has failed under the spool: a write or an fsync
+// of the write-ahead log came back with an error. What was acknowledged is safe;
+// whether anything else is on disk is unknown, so nothing is taken any more and
+// the process should end. Err tells why.
+func (s *Spool) Failed() <-chan struct{} { return s.failed }
+
+// Err is nil until Failed is closed, then an ErrFailed with its cause.
+func (s *Spool) Err() error {
+	if p := s.fault.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// setFault notes the first failure, and lets every waiting Append go with it.
+func (s *Spool) setFault(reason string) {
+	err := fmt.Errorf("%w: %s", ErrFailed, reason)
+	if s.fault.CompareAndSwap(nil, &err) {
+		close(s.failed)
+	}
+}
+
+// fail is called by the store in place of ending the process. It never returns:
+// the store must not go on.
+func (s *Spool) fail(reason string) {
+	s.setFault(reason)
+	select {}
+}
+
+// apply commits and closes batch. When the disk fails it returns ErrFailed: in a
+// goroutine of its own, since Pebble holds that for ever (see fail), or panics
+// when it finds its log broken by a batch that had not waited for the disk.
+func (s *Spool) apply(batch *pebble.Batch, how *pebble.WriteOptions) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				s.setFault(fmt.Sprintf("commit: %v", p))
+			}
+		}()
+		done <- errors.Join(batch.Commit(how), batch.Close())
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-s.failed:
+		return s.Err()
+	}
+}
+
+// dirSyncFS fails the spool when a directory cannot be synced. Pebble would panic
+// then, in a goroutine of its own.
+type dirSyncFS struct {
+	vfs.FS
+	fail func(reason string)
+}
+
+func (fs dirSyncFS) OpenDir(name string) (vfs.File, error) {
+	d, err := fs.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return dirSyncFile{File: d, name: name, fail: fs.fail}, nil
+}
+
+type dirSyncFile struct {
+	vfs.File
+	name string
+	fail func(reason string)
+}
+
+func (d dirSyncFile) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.fail(fmt.Sprintf("sync directory %s: %v", d.name, err))
+	}
+	return nil
+}

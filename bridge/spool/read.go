@@ -1,0 +1,102 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Committed receives after records were appended: one signal for any number of
+// them. It has one reader, the relay.
+func (s *Spool) Committed() <-chan struct{} { return s.appended }
+
+// Pending appends to dst up to limit pending records whose sequence number is
+// from or higher, in order. Fewer than limit means that there are no more now;
+// later ones have higher numbers than any that was returned.
+func (s *Spool) Pending(dst []Ref, from uint64, limit int) ([]Ref, error) {
+	if !s.users.enter() {
+		return dst, ErrClosed
+	}
+	defer s.users.leave()
+	iter, err := s.scan(kindPending, from)
+	if err != nil {
+		return dst, fmt.Errorf("list pending: %w", err)
+	}
+	for ok := iter.First(); ok && limit > 0; ok = iter.Next() {
+		ref, _, err := decodeRef(keySeq(iter.Key()), iter.Value())
+		if err != nil {
+			return dst, errors.Join(fmt.Errorf("list pending: %w", err), iter.Close())
+		}
+		dst = append(dst, ref)
+		limit--
+	}
+	return dst, iter.Close()
+}
+
+// Read returns a held record, in whatever state; the caller owns it.
+// The error is ErrNotFound when there is none.
+func (s *Spool) Read(seq uint64) (*Record, error) {
+	if !s.users.enter() {
+		return nil, ErrClosed
+	}
+	defer s.users.leave()
+	value, closer, err := s.db.Get(seqKey(kindRecord, seq))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, fmt.Errorf("record %d: %w", seq, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read record %d: %w", seq, err)
+	}
+	record, err := decodeRecord(seq, value)
+	return record, errors.Join(err, closer.Close())
+}
+
+// Settled is a record that is no longer pending, and what was noted of it.
+type Settled struct {
+	Ref
+	At   time.Time // when it was acknowledged or quarantined
+	Note []byte    // what Ack or Quarantine was given
+}
+
+// Retained calls each for the records of the history, oldest first, from a
+// sequence number on, until it returns false. Settled is valid during the call.
+func (s *Spool) Retained(from uint64, each func(Settled) bool) error {
+	return s.settledNow(kindRetained, from, each)
+}
+
+// Quarantined is as Retained, for the records in quarantine.
+func (s *Spool) Quarantined(from uint64, each func(Settled) bool) error {
+	return s.settledNow(kindQuarantine, from, each)
+}
+
+func (s *Spool) settledNow(kind byte, from uint64, each func(Settled) bool) error {
+	if !s.users.enter() {
+		return ErrClosed
+	}
+	defer s.users.leave()
+	return s.settled(s.db, kind, from, each)
+}
+
+func (s *Spool) settled(r pebble.Reader, kind byte, from uint64, each func(Settled) bool) error {
+	iter, err := scan(r, kind, from)
+	if err != nil {
+		return fmt.Errorf("list %c: %w", kind, err)
+	}
+	for ok := iter.First(); ok; ok = iter.Next() {
+		seq := keySeq(iter.Key())
+		ref, rest, err := decodeRef(seq, iter.Value())
+		if err != nil {
+			return errors.Join(err, iter.Close())
+		}
+		at, note, err := decodeSettled(seq, rest)
+		if err != nil {
+			return errors.Join(err, iter.Close())
+		}
+		if !each(Settled{Ref: ref, At: at, Note: note}) {
+			break
+		}
+	}
+	return iter.Close()
+}

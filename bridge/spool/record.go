@@ -1,0 +1,133 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// IDSize is the length of a record's id in bytes.
+const IDSize = 20
+
+// ID identifies a record's content; two records with one ID are the same record.
+type ID [IDSize]byte
+
+// Record is what the spool keeps. Header and Body are the caller's bytes.
+type Record struct {
+	ID       ID
+	Key      uint64    // ordering key: records of one key are relayed in order
+	Received time.Time // to the nanosecond
+	Header   []byte
+	Body     []byte
+}
+
+func (r *Record) size() int64 { return int64(len(r.Header) + len(r.Body)) }
+
+// Ref is a record without its bytes: enough to schedule, acknowledge and evict it.
+type Ref struct {
+	Seq      uint64 // position in the spool, rising, never given out twice
+	ID       ID
+	Key      uint64
+	Size     int64 // bytes of header and body
+	Received time.Time
+}
+
+// ErrDamaged is the cause of every error about bytes on disk that do not decode.
+var ErrDamaged = errors.New("damaged entry")
+
+const (
+	kindRecord     = 'r'
+	kindID         = 'i'
+	kindPending    = 'p'
+	kindRetained   = 'a'
+	kindQuarantine = 'q'
+	kindMeta       = 'm'
+)
+
+const refSize = IDSize + 8 + 8 + 8
+
+func seqKey(kind byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, seq)
+}
+
+func idKey(id ID) []byte { return append([]byte{kindID}, id[:]...) }
+
+func metaKey(name string) []byte { return append([]byte{kindMeta}, name...) }
+
+// keySeq reads the sequence number of a seqKey.
+func keySeq(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
+
+func appendRef(dst []byte, r Ref) []byte {
+	dst = append(dst, r.ID[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, r.Key)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Size))
+	return binary.BigEndian.AppendUint64(dst, uint64(r.Received.UnixNano()))
+}
+
+// decodeRef reads a state entry's Ref and returns what follows it.
+func decodeRef(seq uint64, value []byte) (Ref, []byte, error) {
+	if len(value) < refSize {
+		return Ref{}, nil, fmt.Errorf("record %d: state of %d bytes: %w", seq, len(value), ErrDamaged)
+	}
+	r := Ref{Seq: seq, ID: ID(value[:IDSize])}
+	r.Key = binary.BigEndian.Uint64(value[IDSize:])
+	r.Size = int64(binary.BigEndian.Uint64(value[IDSize+8:]))
+	r.Received = time.Unix(0, int64(binary.BigEndian.Uint64(value[IDSize+16:])))
+	return r, value[refSize:], nil
+}
+
+// decodeSettled reads what Ack and Quarantine put behind the Ref.
+func decodeSettled(seq uint64, rest []byte) (at time.Time, note []byte, err error) {
+	if len(rest) < 8 {
+		return time.Time{}, nil, fmt.Errorf("record %d: settled state without time: %w", seq, ErrDamaged)
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(rest))), rest[8:], nil
+}
+
+func appendSettled(dst []byte, r Ref, at time.Time, note []byte) []byte {
+	dst = appendRef(dst, r)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(at.UnixNano()))
+	return append(dst, note...)
+}
+
+const recordVersion = 1
+
+// encodedSize is the exact length of encodeRecord's result.
+func encodedSize(r *Record) int {
+	return 1 + 8 + 8 + IDSize + 4 + len(r.Header) + len(r.Body)
+}
+
+// encodeRecord writes r into dst, which is encodedSize long.
+func encodeRecord(dst []byte, r *Record) {
+	dst[0] = recordVersion
+	binary.BigEndian.PutUint64(dst[1:], uint64(r.Received.UnixNano()))
+	binary.BigEndian.PutUint64(dst[9:], r.Key)
+	copy(dst[17:], r.ID[:])
+	binary.BigEndian.PutUint32(dst[17+IDSize:], uint32(len(r.Header)))
+	n := copy(dst[21+IDSize:], r.Header)
+	copy(dst[21+IDSize+n:], r.Body)
+}
+
+// decodeRecord copies a record out of value.
+func decodeRecord(seq uint64, value []byte) (*Record, error) {
+	const fixed = 21 + IDSize
+	if len(value) < fixed {
+		return nil, fmt.Errorf("record %d: %d bytes: %w", seq, len(value), ErrDamaged)
+	}
+	if value[0] != recordVersion {
+		return nil, fmt.Errorf("record %d: version %d, this program reads %d: %w", seq, value[0], recordVersion, ErrDamaged)
+	}
+	headerLen := int64(binary.BigEndian.Uint32(value[17+IDSize:]))
+	if headerLen > int64(len(value)-fixed) {
+		return nil, fmt.Errorf("record %d: header of %d bytes in %d: %w", seq, headerLen, len(value)-fixed, ErrDamaged)
+	}
+	data := append([]byte(nil), value[fixed:]...)
+	return &Record{
+		Received: time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))),
+		Key:      binary.BigEndian.Uint64(value[9:]),
+		ID:       ID(value[17 : 17+IDSize]),
+		Header:   data[:headerLen:headerLen],
+		Body:     data[headerLen:],
+	}, nil
+}

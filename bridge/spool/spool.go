@@ -1,0 +1,284 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What a caller decides on.
+var (
+	// ErrFull: the byte limit or the disk leaves no room for another record.
+	ErrFull = errors.New("spool is full")
+	// ErrFailed: the disk failed under the spool, whose process must be ended.
+	ErrFailed = errors.New("spool has failed")
+	// ErrClosed: Close has been called.
+	ErrClosed = errors.New("spool is closed")
+	// ErrLocked: another process has the directory open.
+	ErrLocked = errors.New("directory is in use by another process")
+	// ErrNotFound: no record is held under that sequence number.
+	ErrNotFound = errors.New("no such record")
+)
+
+// Options for Open; the zero value of each is its default.
+type Options struct {
+	// MaxBytes limits the sum of all records' bytes; default 8 GiB. History is
+	// evicted before an Append is refused.
+	MaxBytes int64
+	// Retention is how long a record is kept after its acknowledgement;
+	// default 24 h.
+	Retention time.Duration
+	// BallastBytes is the size of a file that is given up when the disk is full,
+	// so that what is pending can still be drained; default 64 MiB. While less
+	// than that is free besides, Append gives ErrFull, and while less than twice
+	// that is, history makes room. With much less than the default, the store may
+	// lack the room to rewrite its tables, and a full disk may not heal by itself.
+	BallastBytes int64
+	// FS is where the store lives; default the machine's.
+	FS vfs.FS
+	// SweepEvery is the time between two looks at age and free space; default 1 s.
+	SweepEvery time.Duration
+	// Logger gets what an operator must know; default slog.Default.
+	Logger *slog.Logger
+	// Registerer gets the spool's metrics; default none.
+	Registerer prometheus.Registerer
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 8 << 30
+	}
+	if o.Retention == 0 {
+		o.Retention = 24 * time.Hour
+	}
+	if o.BallastBytes == 0 {
+		o.BallastBytes = 64 << 20
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.SweepEvery == 0 {
+		o.SweepEvery = time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Spool is an open spool directory. Its methods may be called concurrently.
+type Spool struct {
+	dir     string
+	opts    Options
+	db      *pebble.DB
+	lock    *pebble.Lock
+	disk    *disk
+	metrics *metrics
+
+	held     held
+	settling sync.Mutex    // held by whoever changes the state of a held record
+	lastSeq  atomic.Uint64 // highest sequence number given out
+	appended chan struct{} // capacity 1: something was committed since last read
+
+	users  users
+	intake intake
+	failed chan struct{} // closed at the first fault
+	fault  atomic.Pointer[error]
+
+	quit    chan struct{} // closed by Close: the sweeper leaves
+	done    sync.WaitGroup
+	closing sync.Once
+	kick    chan struct{} // capacity 1: the sweeper looks now
+	sweeps  atomic.Int64  // how often it has looked
+}
+
+// Open opens the spool in dir, making it if need be. A record that was appended
+// and not settled before the last process ended is pending again.
+// The error is ErrLocked when another process has the directory.
+func Open(dir string, opts Options) (*Spool, error) {
+	s := &Spool{
+		dir: dir, opts: opts.withDefaults(),
+		appended: make(chan struct{}, 1), failed: make(chan struct{}),
+		quit: make(chan struct{}), kick: make(chan struct{}, 1),
+	}
+	s.intake.wake = make(chan struct{}, 1)
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+	}
+	s.metrics = newMetrics(s, s.opts.Registerer)
+	s.done.Add(2)
+	go s.commitLoop()
+	go s.sweepLoop()
+	return s, nil
+}
+
+// open opens the store and learns what it holds, in a goroutine of its own
+// because a disk that fails under it holds that goroutine for ever (see fail).
+func (s *Spool) open() error {
+	opened := make(chan error, 1)
+	go func() { opened <- s.openAndLearn() }()
+	select {
+	case err := <-opened:
+		return err
+	case <-s.failed:
+		return s.Err()
+	}
+}
+
+func (s *Spool) openAndLearn() error {
+	if err := s.openStore(); err != nil {
+		return err
+	}
+	if err := s.learn(); err != nil {
+		return errors.Join(err, s.release())
+	}
+	return nil
+}
+
+func (s *Spool) openStore() error {
+	if err := makeDirectory(s.opts.FS, s.dir); err != nil {
+		return err
+	}
+	lock, err := lockDirectory(s.opts.FS, s.dir)
+	if err != nil {
+		return err
+	}
+	s.disk = newDisk(s.opts.FS, s.dir, s.opts.BallastBytes, s.opts.Logger, s.kickSweep)
+	db, err := pebble.Open(s.dir, s.storeOptions(lock))
+	if err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	s.db, s.lock = db, lock
+	return nil
+}
+
+// storeOptions tunes Pebble for a log of kilobyte records that are written once,
+// read once soon after, and deleted oldest first.
+func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
+	o := &pebble.Options{
+		FS:                 dirSyncFS{vfs.OnDiskFull(s.opts.FS, s.disk.onFull), s.fail},
+		Lock:               lock,
+		Logger:             &storeLogger{log: s.opts.Logger, fatal: s.fail},
+		FormatMajorVersion: pebble.FormatNewest,
+		MemTableSize:       16 << 20,
+		MaxOpenFiles:       256,
+	}
+	// The one look-up by id that an Append makes nearly always finds nothing:
+	// a bloom filter answers it without reading a block.
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+const (
+	metaFormat  = "format"
+	metaLastSeq = "last-seq"
+	format      = 1
+)
+
+// learn reads from the store what a running spool keeps in memory.
+func (s *Spool) learn() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	last, err := s.readLastSeq()
+	if err != nil {
+		return err
+	}
+	s.lastSeq.Store(last)
+	s.intake.nextSeq = last + 1
+	return s.countHeld()
+}
+
+func (s *Spool) checkFormat() error {
+	value, err := s.get(metaKey(metaFormat))
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return s.db.Set(metaKey(metaFormat), []byte{format}, pebble.Sync)
+	case err != nil:
+		return fmt.Errorf("read format: %w", err)
+	case len(value) != 1 || value[0] != format:
+		return fmt.Errorf("format %x, this program reads format %d: run the version that wrote it", value, format)
+	}
+	return nil
+}
+
+// readLastSeq is the highest sequence number ever given out: the last record's,
+// or what eviction noted when it removed later ones.
+func (s *Spool) readLastSeq() (last uint64, err error) {
+	value, err := s.get(metaKey(metaLastSeq))
+	if err == nil && len(value) == 8 {
+		last = binary.BigEndian.Uint64(value)
+	} else if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return 0, fmt.Errorf("read last sequence number: %w", err)
+	}
+	iter, err := s.scan(kindRecord, 0)
+	if err != nil {
+		return 0, err
+	}
+	if iter.Last() {
+		last = max(last, keySeq(iter.Key()))
+	}
+	return last, iter.Close()
+}
+
+// Close commits what Append has taken, stops the spool's goroutines and releases
+// the directory. Whoever calls afterwards gets ErrClosed. After a failure, also
+// one that comes meanwhile, it returns that: the store is not touched again, and
+// stays locked until the process ends.
+func (s *Spool) Close() error {
+	err := ErrClosed
+	s.closing.Do(func() {
+		s.intake.close()
+		close(s.quit)
+		closed := make(chan error, 1)
+		go func() { closed <- s.finish() }() // held for ever when the disk fails
+		select {
+		case err = <-closed:
+		case <-s.failed:
+			s.users.close()
+			err = s.Err()
+		}
+	})
+	return err
+}
+
+// finish lets the spool's goroutines and callers end, then the store.
+func (s *Spool) finish() error {
+	s.done.Wait()
+	s.users.close()
+	s.users.wait()
+	return s.release()
+}
+
+func (s *Spool) release() error {
+	return errors.Join(s.db.Close(), s.lock.Close())
+}
+
+// get copies a value out of the store.
+func (s *Spool) get(key []byte) ([]byte, error) {
+	value, closer, err := s.db.Get(key)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), value...), closer.Close()
+}
+
+// scan iterates over one kind of entries, from a sequence number on.
+func (s *Spool) scan(kind byte, from uint64) (*pebble.Iterator, error) {
+	return scan(s.db, kind, from)
+}
+
+func scan(r pebble.Reader, kind byte, from uint64) (*pebble.Iterator, error) {
+	return r.NewIter(&pebble.IterOptions{LowerBound: seqKey(kind, from), UpperBound: []byte{kind + 1}})
+}
