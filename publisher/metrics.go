@@ -29,7 +29,7 @@ func newMetrics(p *Publisher, r prometheus.Registerer) *metrics {
 		Name: "zenduty_bridge_nats_connected",
 		Help: "1 while a connection to NATS stands.",
 	}, func() float64 {
-		if p.Connected() {
+		if p.Ready() {
 			return 1
 		}
 		return 0

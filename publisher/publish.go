@@ -65,9 +65,6 @@ func (p *Publisher) refused(_ jetstream.JetStream, msg *nats.Msg, err error) {
 	}
 	failure := classify(err)
 	p.metrics.failed.WithLabelValues(failure.Reason).Inc()
-	if failure.Reason == "no_stream" {
-		signal(p.check)
-	}
 	o.done(Ack{}, failure)
 }
 

@@ -1,10 +1,10 @@
 package publisher
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,11 +58,9 @@ type Publisher struct {
 	mu      sync.Mutex
 	unacked map[*nats.Msg]outcome // by the message as the client hands it back
 
-	ready   atomic.Bool
-	changed chan struct{} // capacity 1: ready has changed
-	check   chan struct{} // capacity 1: look at the stream
-	quit    chan struct{}
-	done    sync.WaitGroup
+	changed chan struct{} // capacity 1: the connection came or went
+	blind   atomic.Bool   // this connection may publish, and not ask about streams
+	quit    chan struct{} // closed by Close
 }
 
 // New starts connecting and returns; it goes on trying for ever. An error means
@@ -71,7 +69,7 @@ func New(opts Options) (*Publisher, error) {
 	p := &Publisher{
 		opts:    opts.withDefaults(),
 		unacked: map[*nats.Msg]outcome{},
-		changed: make(chan struct{}, 1), check: make(chan struct{}, 1), quit: make(chan struct{}),
+		changed: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	nc, err := nats.Connect(p.opts.URL, p.connOptions()...)
 	if err != nil {
@@ -83,8 +81,6 @@ func New(opts Options) (*Publisher, error) {
 		return nil, fmt.Errorf("JetStream: %w", err)
 	}
 	p.metrics = newMetrics(p, opts.Registerer)
-	p.done.Add(1)
-	go p.tend()
 	return p, nil
 }
 
@@ -110,9 +106,7 @@ func (p *Publisher) connOptions() []nats.Option {
 		nats.ConnectHandler(p.connected),
 		nats.ReconnectHandler(p.connected),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { p.disconnected(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			p.opts.Logger.Warn("NATS reported an error", "error", err)
-		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { p.reported(err) }),
 	}
 	if p.opts.InProcess != nil {
 		options = append(options, nats.InProcessServer(p.opts.InProcess))
@@ -122,11 +116,12 @@ func (p *Publisher) connOptions() []nats.Option {
 
 func (p *Publisher) connected(nc *nats.Conn) {
 	p.opts.Logger.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "cluster", nc.ConnectedClusterName())
-	signal(p.check)
+	p.blind.Store(false)
+	signal(p.changed)
 }
 
 func (p *Publisher) disconnected(err error) {
-	p.setReady(false)
+	signal(p.changed)
 	select {
 	case <-p.quit:
 	default:
@@ -134,12 +129,21 @@ func (p *Publisher) disconnected(err error) {
 	}
 }
 
-// Ready tells whether a message handed to Publish now has a chance: NATS is
-// connected and the stream has been looked after since.
-func (p *Publisher) Ready() bool { return p.ready.Load() }
+// reported takes what the server says without being asked. JetStream requests
+// that are not permitted are told of in no other way: they are never answered.
+func (p *Publisher) reported(err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"$JS.API.`) {
+		p.blind.Store(true)
+	}
+	p.opts.Logger.Warn("NATS reported an error", "error", err)
+}
 
-// Changed receives after Ready has changed: one signal for any number of
-// changes. It has one reader, the relay.
+// Ready tells whether a message handed to Publish now has a chance: a connection
+// to NATS stands.
+func (p *Publisher) Ready() bool { return p.nc.IsConnected() }
+
+// Changed receives after a connection was made or lost: one signal for any number
+// of changes. It has one reader, the relay.
 func (p *Publisher) Changed() <-chan struct{} { return p.changed }
 
 // Feed is the subject to subscribe to for every incident: the live feed's, or
@@ -151,39 +155,10 @@ func (p *Publisher) Feed() string {
 	return p.opts.Subject.Wildcard()
 }
 
-// Connected tells whether a connection to NATS stands.
-func (p *Publisher) Connected() bool { return p.nc.IsConnected() }
-
-func (p *Publisher) setReady(ready bool) {
-	if p.ready.Swap(ready) != ready {
-		signal(p.changed)
-	}
-}
-
 func signal(ch chan<- struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
-	}
-}
-
-// tend looks after the stream whenever a connection is made or the stream was
-// missed, until Close.
-func (p *Publisher) tend() {
-	defer p.done.Done()
-	for {
-		select {
-		case <-p.quit:
-			return
-		case <-p.check:
-		}
-		err := p.ensureStream()
-		if err != nil && !errors.Is(err, context.Canceled) {
-			p.opts.Logger.Error("stream not as it should be", "stream", p.opts.Stream.Name, "error", err)
-		}
-		// Even then: who may publish but not manage streams must be let through,
-		// and a publish that finds no stream is told so.
-		p.setReady(p.Connected())
 	}
 }
 
@@ -192,7 +167,5 @@ func (p *Publisher) tend() {
 func (p *Publisher) Close() {
 	close(p.quit)
 	p.nc.Close()
-	p.done.Wait()
-	p.setReady(false)
 	p.failAll(nats.ErrConnectionClosed)
 }

@@ -74,6 +74,17 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
+// ensure waits for the connection and makes the stream, as the relay does.
+func ensure(t *testing.T, p *Publisher) StreamState {
+	t.Helper()
+	eventually(t, "ready", p.Ready)
+	state, err := p.Stream(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
 type result struct {
 	ack Ack
 	err *Error
@@ -122,7 +133,7 @@ func TestPublish(t *testing.T) {
 		o.Services = map[string]string{"svc": "checkout"}
 		o.Registerer = registry
 	})
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 
 	live := make(chan *nats.Msg, 8)
 	nc, err := nats.Connect(s.ClientURL())
@@ -193,7 +204,7 @@ func TestPublish(t *testing.T) {
 func TestErrorClasses(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, func(o *server.Options) { o.MaxPayload = 4096 })
 	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.AckTimeout = 300 * time.Millisecond })
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	js := stream(t, s.ClientURL())
 	change := func(edit func(*jetstream.StreamConfig)) {
 		t.Helper()
@@ -226,7 +237,10 @@ func TestErrorClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("no stream", incident("lost"), "no_stream", false)
-	eventually(t, "the stream is made again", func() bool { return send(t, p, incident("again")).err == nil })
+	ensure(t, p)
+	if r := send(t, p, incident("again")); r.err != nil {
+		t.Errorf("once the stream is made again: %+v", r)
+	}
 }
 
 func TestServerComesLateAndGoes(t *testing.T) {
@@ -244,8 +258,8 @@ func TestServerComesLateAndGoes(t *testing.T) {
 		t.Error("ready without NATS")
 	}
 	back := runServer(t, dir, portOf(t, clientURL), nil)
-	eventually(t, "ready", p.Ready)
 	<-p.Changed()
+	ensure(t, p)
 	if r := send(t, p, incident("late")); r.err != nil {
 		t.Errorf("once NATS is there: %+v", r)
 	}
@@ -260,7 +274,7 @@ func TestServerComesLateAndGoes(t *testing.T) {
 func TestClose(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, nil)
 	p := newPublisher(t, s.ClientURL(), nil)
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	p.Close()
 	if r := send(t, p, incident("a")); r.err == nil || r.err.Reason != "disconnected" {
 		t.Errorf("after Close: %+v", r)
@@ -273,7 +287,7 @@ func TestClose(t *testing.T) {
 func TestManyOutcomesOnceEach(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, nil)
 	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.AckTimeout = 2 * time.Second })
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	const n = 2000
 	var mu sync.Mutex
 	outcomes := map[int]int{}

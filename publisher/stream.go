@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -68,49 +67,85 @@ func (p *Publisher) streamConfig() jetstream.StreamConfig {
 	return config
 }
 
-// ensureStream makes the stream if it is missing, corrects one that the bridge
-// made, and warns of what is different in one that it did not make.
-func (p *Publisher) ensureStream() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
+// ErrNoRights: the connection may publish, and is not permitted to ask about the
+// stream.
+var ErrNoRights = errors.New("not permitted to ask JetStream about the stream")
+
+// StreamState is what the relay holds its receipts against.
+type StreamState struct {
+	// Created tells one stream from another of the same name: a stream that was
+	// deleted and made again, or whose server lost its store, has another.
+	Created time.Time
+	// Last is the highest sequence number given out. It never falls, unless the
+	// server lost messages.
+	Last uint64
+	// DuplicateWindow is how long the stream knows a Nats-Msg-Id.
+	DuplicateWindow time.Duration
+}
+
+// StreamName is the name of the stream that is published to.
+func (p *Publisher) StreamName() string { return p.opts.Stream.Name }
+
+// Stream makes the stream if it is missing, corrects one that the bridge made,
+// warns of what is different in one that it did not make, and returns its state.
+// Whoever has messages in flight must not call it: they could end up in the old
+// stream or in the new one. The error is ErrNoRights when it never will succeed
+// over this connection.
+func (p *Publisher) Stream(ctx context.Context) (StreamState, error) {
+	if p.blind.Load() {
+		return StreamState{}, ErrNoRights
+	}
+	info, err := p.ensureStream(ctx)
+	if err != nil && p.blind.Load() { // found out by this very request
+		return StreamState{}, ErrNoRights
+	}
+	if err != nil {
+		return StreamState{}, fmt.Errorf("stream %s: %w", p.opts.Stream.Name, err)
+	}
+	return StreamState{Created: info.Created, Last: info.State.LastSeq, DuplicateWindow: info.Config.Duplicates}, nil
+}
+
+func (p *Publisher) ensureStream(ctx context.Context) (*jetstream.StreamInfo, error) {
 	want := p.streamConfig()
 	stream, err := p.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return p.createStream(ctx, want)
 	}
 	if err != nil {
-		return fmt.Errorf("look up stream: %w", err)
+		return nil, fmt.Errorf("look up: %w", err)
 	}
-	have := stream.CachedInfo().Config
-	drift := streamDrift(have, want)
+	info := stream.CachedInfo()
+	drift := streamDrift(info.Config, want)
 	switch {
 	case len(drift) == 0:
-		return nil
-	case have.Metadata[madeByKey] == madeByValue:
-		return p.updateStream(ctx, have, want, drift)
+	case info.Config.Metadata[madeByKey] != madeByValue:
+		p.opts.Logger.Warn("the stream was not made by the bridge, which leaves it as it is", "stream", want.Name, "differs", drift)
+	default:
+		p.updateStream(ctx, info.Config, want, drift)
 	}
-	p.opts.Logger.Warn("the stream was not made by the bridge, which leaves it as it is", "stream", want.Name, "differs", drift)
-	return nil
+	return info, nil
 }
 
-func (p *Publisher) createStream(ctx context.Context, want jetstream.StreamConfig) error {
-	if _, err := p.js.CreateStream(ctx, want); err != nil {
-		return fmt.Errorf("create stream on %s: %w", strings.Join(want.Subjects, ", "), err)
+func (p *Publisher) createStream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+	stream, err := p.js.CreateStream(ctx, want)
+	if err != nil {
+		return nil, fmt.Errorf("create on %s: %w", strings.Join(want.Subjects, ", "), err)
 	}
 	p.opts.Logger.Info("stream made", "stream", want.Name, "subjects", want.Subjects, "replicas", want.Replicas)
-	return nil
+	return stream.CachedInfo(), nil
 }
 
-func (p *Publisher) updateStream(ctx context.Context, have, want jetstream.StreamConfig, drift []string) error {
+// updateStream tries. A stream that stays as it is takes messages all the same,
+// or refuses them and is then told so.
+func (p *Publisher) updateStream(ctx context.Context, have, want jetstream.StreamConfig, drift []string) {
 	changed := have
 	changed.Subjects, changed.RePublish = want.Subjects, want.RePublish
 	changed.Replicas, changed.MaxAge, changed.MaxBytes, changed.Duplicates = want.Replicas, want.MaxAge, want.MaxBytes, want.Duplicates
-	changed.Metadata = maps.Clone(have.Metadata)
 	if _, err := p.js.UpdateStream(ctx, changed); err != nil {
-		return fmt.Errorf("update stream (%s): %w", strings.Join(drift, "; "), err)
+		p.opts.Logger.Error("stream not as it should be, and not to be changed", "stream", want.Name, "differs", drift, "error", err)
+		return
 	}
 	p.opts.Logger.Info("stream updated", "stream", want.Name, "changed", drift)
-	return nil
 }
 
 // streamDrift lists what is different in the settings that the bridge answers

@@ -2,11 +2,13 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -28,7 +30,7 @@ func connectJetStream(t *testing.T, url string) jetstream.JetStream {
 func TestStreamIsMade(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, nil)
 	p := newPublisher(t, s.ClientURL(), nil)
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	have := stream(t, s.ClientURL()).CachedInfo().Config
 	if drift := streamDrift(have, p.streamConfig()); len(drift) != 0 {
 		t.Errorf("the stream just made differs: %v", drift)
@@ -46,13 +48,13 @@ func TestStreamIsMade(t *testing.T) {
 func TestOwnStreamIsUpdated(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, nil)
 	p := newPublisher(t, s.ClientURL(), nil)
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	p.Close()
 	p = newPublisher(t, s.ClientURL(), func(o *Options) {
 		o.Stream.MaxAge = time.Hour
 		o.Subject, _ = ParseSubject("zenduty.incident.{event_type}.{service}.{incident}")
 	})
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	have := stream(t, s.ClientURL()).CachedInfo().Config
 	if have.MaxAge != time.Hour || have.Subjects[0] != "zenduty.incident.*.*.*" {
 		t.Errorf("not updated: %+v", have)
@@ -68,7 +70,7 @@ func TestForeignStreamIsLeft(t *testing.T) {
 	}
 	var log syncBuffer
 	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	eventually(t, "ready", p.Ready)
+	ensure(t, p)
 	have := stream(t, s.ClientURL()).CachedInfo().Config
 	if have.Subjects[0] != "zenduty.>" || have.MaxMsgs != 5 || have.RePublish != nil {
 		t.Errorf("a stream of somebody else's was changed: %+v", have)
@@ -89,13 +91,65 @@ func TestStreamCannotBeMade(t *testing.T) {
 	if _, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"zenduty.quarantine.x"}}); err != nil {
 		t.Fatal(err)
 	}
-	var log syncBuffer
-	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	eventually(t, "ready all the same", p.Ready)
-	if !strings.Contains(log.String(), "overlap") {
-		t.Errorf("the log does not say why: %s", log.String())
+	p := newPublisher(t, s.ClientURL(), nil)
+	eventually(t, "ready", p.Ready)
+	if _, err := p.Stream(context.Background()); err == nil || !strings.Contains(err.Error(), "create on zenduty.incident.*.*, zenduty.quarantine.*") || !strings.Contains(err.Error(), "overlap") {
+		t.Errorf("the error does not say why: %v", err)
 	}
 	if r := send(t, p, incident("a")); r.err == nil || r.err.Permanent || r.err.Reason != "no_stream" {
+		t.Errorf("publish: %+v", r)
+	}
+}
+
+func TestStreamState(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), nil)
+	first := ensure(t, p)
+	if first.Last != 0 || first.DuplicateWindow != 2*time.Minute || first.Created.IsZero() {
+		t.Fatalf("new stream: %+v", first)
+	}
+	send(t, p, incident("a"))
+	if again := ensure(t, p); again.Last != 1 || !again.Created.Equal(first.Created) {
+		t.Errorf("the same stream with a message more: %+v", again)
+	}
+	if err := stream(t, s.ClientURL()).Purge(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if purged := ensure(t, p); purged.Last != 1 || !purged.Created.Equal(first.Created) {
+		t.Errorf("the same stream purged: %+v", purged)
+	}
+	if err := p.js.DeleteStream(context.Background(), "ZENDUTY"); err != nil {
+		t.Fatal(err)
+	}
+	if other := ensure(t, p); other.Last != 0 || other.Created.Equal(first.Created) {
+		t.Errorf("another stream: %+v", other)
+	}
+}
+
+// With rights to publish and nothing else, asking fails for good, and publishing
+// works.
+func TestNoRightsToAsk(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, func(o *server.Options) {
+		o.Users = []*server.User{
+			{Username: "admin", Password: "a"},
+			{Username: "bridge", Password: "b", Permissions: &server.Permissions{
+				Publish:   &server.SubjectPermission{Allow: []string{"zenduty.>"}},
+				Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+			}},
+		}
+	})
+	ensure(t, newPublisher(t, s.ClientURL(), func(o *Options) { o.Auth = []nats.Option{nats.UserInfo("admin", "a")} }))
+	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Auth = []nats.Option{nats.UserInfo("bridge", "b")} })
+	eventually(t, "ready", p.Ready)
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := p.Stream(ctx); !errors.Is(err, ErrNoRights) {
+		t.Errorf("Stream: %v", err)
+	}
+	if _, err := p.Find(ctx, map[string]bool{"a": true}, 0); !errors.Is(err, ErrNoRights) {
+		t.Errorf("Find: %v", err)
+	}
+	if r := send(t, p, incident("a")); r.err != nil {
 		t.Errorf("publish: %+v", r)
 	}
 }
