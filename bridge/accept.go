@@ -1,0 +1,83 @@
+package bridge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
+)
+
+// Webhook is a verified webhook.
+type Webhook struct {
+	Source    string // name of the configured source
+	Rendering zenduty.Rendering
+	Key       string // name of the key that matched
+	Body      []byte // exactly the bytes whose signature matched; the bridge's from here on
+	Received  time.Time
+}
+
+// Status is what became of an accepted webhook.
+type Status string
+
+// The three kinds of 200.
+const (
+	Accepted    Status = "accepted"
+	Duplicate   Status = "duplicate"
+	Quarantined Status = "quarantined"
+)
+
+// Receipt is Accept's word that the webhook is held.
+type Receipt struct {
+	ID     string
+	Status Status
+}
+
+// Accept puts a webhook on stable storage. A nil error means that it is there,
+// fsynced, and will be relayed; with an error nothing is promised.
+// The error is spool.ErrFull, spool.ErrClosed or spool.ErrFailed, or that of ctx.
+func (b *Bridge) Accept(ctx context.Context, w Webhook) (Receipt, error) {
+	e := newEnvelope(w)
+	id := webhookID(w.Source, w.Body)
+	held, err := b.spool.Append(ctx, &spool.Record{
+		ID: id, Key: e.orderingKey(), Received: w.Received, Header: e.encode(), Body: w.Body,
+	})
+	if err != nil {
+		return Receipt{}, fmt.Errorf("accept: %w", err)
+	}
+	return Receipt{ID: idText(id), Status: status(held, &e)}, nil
+}
+
+func status(held spool.Appended, e *envelope) Status {
+	switch {
+	case held.Duplicate:
+		return Duplicate
+	case e.Unkeyable != "":
+		return Quarantined
+	}
+	return Accepted
+}
+
+// Admits is nil while a webhook would be taken, else the reason why not: the
+// readiness of the bridge. NATS being away is no reason; that is what the spool
+// is for.
+func (b *Bridge) Admits() error { return b.spool.Admits(0) }
+
+// webhookID is the identity of a webhook: a hash of its source and its verified
+// bytes (SHA-256, the first 160 bits).
+func webhookID(source string, body []byte) spool.ID {
+	h := sha256.New()
+	_, _ = h.Write([]byte(source))
+	_, _ = h.Write([]byte{0}) // no source's name has a zero byte
+	_, _ = h.Write(body)
+	var sum [sha256.Size]byte
+	return spool.ID(h.Sum(sum[:0])[:spool.IDSize])
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
+// idText is an id as people and headers see it: 32 characters of 0-9 and a-v.
+func idText(id spool.ID) string { return idEncoding.EncodeToString(id[:]) }

@@ -1,0 +1,90 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
+)
+
+// Publisher is the way into JetStream, as *publisher.Publisher is.
+type Publisher interface {
+	// Publish sends m and tells its outcome to done, exactly once, without waiting
+	// for it. done does not block.
+	Publish(m *publisher.Message, done func(publisher.Ack, *publisher.Error))
+	// Ready tells whether a Publish has a chance now.
+	Ready() bool
+	// Changed receives after Ready has changed.
+	Changed() <-chan struct{}
+
+	// StreamName is the stream that is published to.
+	StreamName() string
+	// Stream makes the stream if it is missing and returns its state, while nothing
+	// is in flight. The error is publisher.ErrNoRights when it never will.
+	Stream(ctx context.Context) (publisher.StreamState, error)
+	// Find returns the sequence numbers of the messages with those ids which the
+	// stream has above a sequence number. Errors as of Stream.
+	Find(ctx context.Context, ids map[string]bool, after uint64) (map[string]uint64, error)
+}
+
+// Options for New; the zero value of each is its default.
+type Options struct {
+	// Window is how many incidents may have a publish without an outcome at a
+	// time; default 4,096.
+	Window int
+	// BackoffMin and BackoffMax bound the time before a transient error is tried
+	// again; default 100 ms and 5 s. It doubles with each try, and is jittered.
+	BackoffMin, BackoffMax time.Duration
+
+	Logger     *slog.Logger          // default slog.Default
+	Registerer prometheus.Registerer // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.Window == 0 {
+		o.Window = 4096
+	}
+	if o.BackoffMin == 0 {
+		o.BackoffMin = 100 * time.Millisecond
+	}
+	if o.BackoffMax == 0 {
+		o.BackoffMax = 5 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Bridge takes webhooks into the spool and carries them to JetStream. Accept may
+// be called concurrently, also while Run runs.
+type Bridge struct {
+	spool     *spool.Spool
+	publisher Publisher
+	opts      Options
+	lag       prometheus.Histogram
+	healed    prometheus.Counter
+}
+
+// New returns a bridge between an open spool and a publisher, which stay the
+// caller's to close, after Run has returned.
+func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
+	b := &Bridge{spool: s, publisher: p, opts: opts.withDefaults()}
+	b.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "zenduty_bridge_delivery_lag_seconds",
+		Help:    "Time from a webhook's arrival to JetStream's acknowledgement.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 22),
+	})
+	b.healed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "zenduty_bridge_healed_total",
+		Help: "Webhooks sent again because the stream had lost them after it acknowledged them.",
+	})
+	if opts.Registerer != nil {
+		opts.Registerer.MustRegister(b.lag, b.healed)
+	}
+	return b
+}

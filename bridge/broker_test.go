@@ -1,0 +1,186 @@
+package bridge
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
+)
+
+// broker is a Publisher with a model of a JetStream stream behind it, whose
+// behaviour a test decides message by message.
+type broker struct {
+	mu      sync.Mutex
+	ready   bool
+	changed chan struct{}
+	calls   sync.WaitGroup // of outcomes still to come
+	decide  func(m *publisher.Message, attempt int) fate
+	lookErr error // of Stream and Find
+
+	created time.Time
+	last    uint64
+	window  time.Duration
+	stream  []stored
+
+	attempts map[string]int
+	flying   map[string]int // by incident
+	most     int            // in flight at once, over all incidents
+	overlaps []string
+	lookups  int
+}
+
+// stored is one message of the stream.
+type stored struct {
+	*publisher.Message
+	sequence uint64
+	at       time.Time
+}
+
+// fate is what happens to one publish.
+type fate struct {
+	stored  bool             // it arrives
+	arrives time.Duration    // when
+	err     *publisher.Error // what is told instead of an acknowledgement
+	told    time.Duration    // when
+}
+
+func newBroker() *broker {
+	return &broker{
+		ready: true, changed: make(chan struct{}, 1), created: time.Now(), window: 2 * time.Minute,
+		decide:   func(*publisher.Message, int) fate { return fate{stored: true} },
+		attempts: map[string]int{}, flying: map[string]int{},
+	}
+}
+
+func (b *broker) Ready() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ready
+}
+
+func (b *broker) Changed() <-chan struct{} { return b.changed }
+
+func (b *broker) setReady(ready bool) {
+	b.mu.Lock()
+	b.ready = ready
+	b.mu.Unlock()
+	select {
+	case b.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (b *broker) StreamName() string { return "S" }
+
+func (b *broker) Stream(context.Context) (publisher.StreamState, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return publisher.StreamState{Created: b.created, Last: b.last, DuplicateWindow: b.window}, b.lookErr
+}
+
+func (b *broker) Find(_ context.Context, ids map[string]bool, after uint64) (map[string]uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lookups++
+	found := map[string]uint64{}
+	for _, m := range b.stream {
+		if ids[m.ID] && m.sequence > after {
+			found[m.ID] = m.sequence
+		}
+	}
+	return found, b.lookErr
+}
+
+func (b *broker) Publish(m *publisher.Message, done func(publisher.Ack, *publisher.Error)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attempts[m.ID]++
+	b.flying[m.Incident]++
+	if b.flying[m.Incident] > 1 {
+		b.overlaps = append(b.overlaps, m.Incident)
+	}
+	total := 0
+	for _, n := range b.flying {
+		total += n
+	}
+	b.most = max(b.most, total)
+	f := b.decide(m, b.attempts[m.ID])
+	b.calls.Add(1)
+	go func() {
+		defer b.calls.Done()
+		b.carryOut(m, f, done)
+	}()
+}
+
+// carryOut stores and tells, in the order of their times.
+func (b *broker) carryOut(m *publisher.Message, f fate, done func(publisher.Ack, *publisher.Error)) {
+	tell := func(ack publisher.Ack) {
+		b.mu.Lock()
+		b.flying[m.Incident]--
+		b.mu.Unlock()
+		done(ack, f.err)
+	}
+	if f.err != nil && f.told < f.arrives {
+		time.Sleep(f.told)
+		tell(publisher.Ack{})
+		time.Sleep(f.arrives - f.told)
+		b.store(m, f.stored)
+		return
+	}
+	time.Sleep(f.arrives)
+	ack := b.store(m, f.stored)
+	time.Sleep(max(0, f.told-f.arrives))
+	tell(ack)
+}
+
+// store is JetStream: it keeps a message unless it has one of that id, which it
+// knows for as long as the duplicate window.
+func (b *broker) store(m *publisher.Message, arrives bool) publisher.Ack {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !arrives {
+		return publisher.Ack{}
+	}
+	for _, held := range slices.Backward(b.stream) {
+		if held.ID == m.ID && time.Since(held.at) < b.window {
+			return publisher.Ack{Stream: "S", Sequence: held.sequence, Duplicate: true}
+		}
+	}
+	b.last++
+	b.stream = append(b.stream, stored{Message: m, sequence: b.last, at: time.Now()})
+	return publisher.Ack{Stream: "S", Sequence: b.last}
+}
+
+// recreate makes another stream of the same name, in which somebody else has
+// published n messages.
+func (b *broker) recreate(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.created, b.last, b.stream = time.Now(), uint64(n), nil
+}
+
+// rollBack forgets the newest n messages, as a store restored from a copy does.
+func (b *broker) rollBack(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stream = b.stream[:len(b.stream)-min(n, len(b.stream))]
+	b.last = 0
+	if len(b.stream) > 0 {
+		b.last = b.stream[len(b.stream)-1].sequence
+	}
+}
+
+// published is what the stream holds of one incident.
+func (b *broker) published(incident string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var got []string
+	for _, m := range b.stream {
+		if m.Incident == incident {
+			got = append(got, string(m.Data))
+		}
+	}
+	return got
+}
