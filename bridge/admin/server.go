@@ -1,0 +1,63 @@
+// Package admin is the operator's side of the bridge: health and metrics.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options for New; the zero value of each is its default.
+type Options struct {
+	Gatherer prometheus.Gatherer // what /metrics shows; default none
+	Logger   *slog.Logger        // default slog.Default
+}
+
+// Server answers /healthz, /readyz and /metrics.
+type Server struct{ http *http.Server }
+
+// New returns a server. ready is nil while a webhook would be taken, else the
+// reason why not; it is asked at every /readyz.
+func New(ready func() error, opts Options) *Server {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Gatherer == nil {
+		opts.Gatherer = prometheus.NewRegistry()
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, ready()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn), EnableOpenMetrics: true,
+	}))
+	return &Server{http: &http.Server{
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
+	}}
+}
+
+// answer is "ok" with 200, or the reason with 503.
+func answer(w http.ResponseWriter, reason error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	text := "ok"
+	if reason != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		text = reason.Error()
+	}
+	_, _ = w.Write([]byte(text + "\n")) // the asker may be gone
+}
+
+// Serve answers requests of l until Shutdown; its error is then
+// http.ErrServerClosed.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+
+// Shutdown stops taking requests and returns when those begun are answered, or
+// with ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

@@ -1,0 +1,109 @@
+package ingress
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+)
+
+// Options for New; the zero value of each is its default.
+type Options struct {
+	MaxBodyBytes   int64         // of a body, decompressed; default 1 MiB
+	HeaderTimeout  time.Duration // to receive the header; default 5 s
+	BodyTimeout    time.Duration // to receive header and body; default 10 s
+	IdleTimeout    time.Duration // between two requests of a connection; default 2 min
+	AnswerDeadline time.Duration // from header to answer; default 2.5 s, as Zenduty waits for 3
+
+	// FailedAuthRate and FailedAuthBurst are how many failed authentications of
+	// one address are answered with 401, per second and at once, before further
+	// ones are answered with 429; default 1 and 20.
+	FailedAuthRate  float64
+	FailedAuthBurst int
+
+	Logger     *slog.Logger          // default slog.Default
+	Registerer prometheus.Registerer // default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = 1 << 20
+	}
+	if o.HeaderTimeout == 0 {
+		o.HeaderTimeout = 5 * time.Second
+	}
+	if o.BodyTimeout == 0 {
+		o.BodyTimeout = 10 * time.Second
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = 2 * time.Minute
+	}
+	if o.AnswerDeadline == 0 {
+		o.AnswerDeadline = 2500 * time.Millisecond
+	}
+	if o.FailedAuthRate == 0 {
+		o.FailedAuthRate = 1
+	}
+	if o.FailedAuthBurst == 0 {
+		o.FailedAuthBurst = 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Accepter makes a verified webhook durable, as *bridge.Bridge does.
+type Accepter interface {
+	Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt, error)
+}
+
+// Server answers webhooks.
+type Server struct {
+	accepter Accepter
+	sources  map[string]*Source
+	opts     Options
+	metrics  *metrics
+	failures *failureLimiter
+	refusals rate.Sometimes // bounds the log lines about refused requests
+	http     *http.Server
+}
+
+// New returns a server for the sources, by name.
+func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
+	opts = opts.withDefaults()
+	s := &Server{
+		accepter: accepter, sources: sources, opts: opts,
+		metrics:  newMetrics(sources, opts.Registerer),
+		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
+		refusals: rate.Sometimes{First: 10, Interval: time.Second},
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = s.answerError
+	e.POST("/webhooks/:source", s.webhook)
+	s.http = &http.Server{
+		Handler:           e,
+		ReadHeaderTimeout: opts.HeaderTimeout,
+		ReadTimeout:       opts.BodyTimeout,
+		WriteTimeout:      opts.BodyTimeout + opts.AnswerDeadline + 5*time.Second,
+		IdleTimeout:       opts.IdleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// Serve answers requests of l until Shutdown; its error is then
+// http.ErrServerClosed.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+
+// Shutdown stops accepting connections and returns when every request that had
+// begun is answered, or with ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
