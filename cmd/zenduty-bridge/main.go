@@ -1,0 +1,112 @@
+// Command zenduty-bridge takes Zenduty's webhooks, puts them on disk, answers,
+// and carries them to NATS JetStream.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/zenduty-bridge/zenduty-bridge/config"
+)
+
+// Set by the linker, -X main.version=v1.2.3 -X main.revision=<commit>: a build
+// outside a clone knows neither.
+var version, revision = "devel", ""
+
+// cli is every command. A command is a type with Run(*program) error.
+type cli struct {
+	Serve       serveCommand       `cmd:"" help:"Take webhooks and carry them to NATS JetStream."`
+	Demo        demoCommand        `cmd:"" help:"Show one incident's way through a bridge of its own, then exit."`
+	Send        sendCommand        `cmd:"" help:"Sign webhooks and post them to a bridge."`
+	Tail        tailCommand        `cmd:"" help:"Print webhooks as they arrive on NATS."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the running bridge would take a webhook, else 1."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// program is what a command may use of the world, so that a test can bring its own.
+type program struct {
+	ctx    context.Context // ends with the first SIGINT or SIGTERM
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) (string, bool)
+}
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// usageError is an error that the caller of the command can mend.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() { // the second signal is the operating system's default: leave at once
+		<-ctx.Done()
+		stop()
+	}()
+	p := &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}
+	os.Exit(p.main(os.Args[1:]))
+}
+
+// main runs one command line and returns the exit code.
+func (p *program) main(args []string) int {
+	var c cli
+	left := -1
+	parser, err := kong.New(&c,
+		kong.Name("zenduty-bridge"),
+		kong.Description("Carries Zenduty's webhooks to NATS JetStream: verified, on disk before the answer, once and in order."),
+		kong.UsageOnError(),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Vars{"admin": adminDefault(), "url": defaultURL},
+		kong.Exit(func(code int) { left = code }), // --help
+	)
+	if err != nil {
+		return p.fail(err, exitFailed)
+	}
+	command, err := parser.Parse(args)
+	if left >= 0 {
+		return left
+	}
+	if err != nil {
+		return p.fail(fmt.Errorf("%w (see zenduty-bridge --help)", err), exitUsage)
+	}
+	if err := command.Run(p); err != nil {
+		return p.fail(err, exitCode(err))
+	}
+	return exitDone
+}
+
+func (p *program) fail(err error, code int) int {
+	fmt.Fprintln(p.stderr, "zenduty-bridge:", err)
+	return code
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// load reads the configuration; its errors are the operator's to mend.
+func (p *program) load(flags config.Flags) (config.Config, error) {
+	cfg, err := config.Load(flags, p.getenv)
+	if err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/admin"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/ingress"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
+	"github.com/zenduty-bridge/zenduty-bridge/config"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher/embedded"
+)
+
+// serveCommand runs the bridge until it is told to stop.
+type serveCommand struct {
+	config.Flags
+}
+
+// Run serves until p.ctx ends or the bridge cannot go on.
+func (c *serveCommand) Run(p *program) error {
+	cfg, err := p.load(c.Flags)
+	if err != nil {
+		return err
+	}
+	log := newLogger(p.stderr, cfg.Log)
+	s, err := startService(cfg, log)
+	if err != nil {
+		return err
+	}
+	s.announce()
+	return s.run(p.ctx)
+}
+
+// service is a whole running bridge, its parts in the order they are started.
+type service struct {
+	cfg      config.Config
+	log      *slog.Logger
+	registry *prometheus.Registry
+
+	webhooks, operators net.Listener
+	nats                *embedded.Server // nil with an external NATS
+	spool               *spool.Spool
+	publisher           *publisher.Publisher
+	bridge              *bridge.Bridge
+	ingress             *ingress.Server
+	admin               *admin.Server
+
+	stopping chan struct{} // closed when readiness ends
+	drain    chan struct{} // closed when the relay shall end once nothing is pending
+	failures chan error    // of the servers and the relay; one each at most
+	relayed  chan struct{} // closed when the relay has ended
+	cut      context.CancelFunc
+}
+
+// startService starts every part. On an error it stops those it had started.
+func startService(cfg config.Config, log *slog.Logger) (*service, error) {
+	s := &service{
+		cfg: cfg, log: log, registry: newRegistry(),
+		stopping: make(chan struct{}), drain: make(chan struct{}),
+		failures: make(chan error, 3), relayed: make(chan struct{}),
+	}
+	if err := s.start(); err != nil {
+		_ = s.release() // what went wrong first is what to tell
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *service) start() error {
+	sources, err := newSources(s.cfg, s.log)
+	if err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if err := s.openStores(); err != nil {
+		return err
+	}
+	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
+	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
+	s.admin = admin.New(s.readiness, admin.Options{Gatherer: s.registry, Logger: s.log})
+	s.goServe()
+	return nil
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "zenduty_bridge_build_info",
+		Help: "1, with the version and commit that run.",
+	}, []string{"version", "commit"})
+	info.WithLabelValues(version, commit()).Set(1)
+	r.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// listen takes both ports before anything is opened that would have to be undone.
+func (s *service) listen() (err error) {
+	if s.webhooks, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+		return fmt.Errorf("listen for webhooks (--listen): %w", err)
+	}
+	if s.operators, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
+		return fmt.Errorf("listen for operators (--admin-listen): %w", err)
+	}
+	return nil
+}
+
+// openStores opens the spool, the embedded NATS if there is to be one, and the
+// way there. The spool is first: its lock tells two bridges of one directory.
+func (s *service) openStores() (err error) {
+	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory (--data-dir): %w", err)
+	}
+	s.spool, err = spool.Open(filepath.Join(s.cfg.DataDir, "spool"), spoolOptions(s.cfg, s.log, s.registry))
+	if err != nil {
+		return err
+	}
+	if s.cfg.NATS.URL == "" {
+		if s.nats, err = embedded.Start(embeddedOptions(s.cfg, s.log)); err != nil {
+			return fmt.Errorf("%w (set --nats-listen to another address, or --nats-url to a NATS that runs)", err)
+		}
+	}
+	options, err := publisherOptions(s.cfg, s.nats, s.log, s.registry)
+	if err != nil {
+		return err
+	}
+	s.publisher, err = publisher.New(options)
+	return err
+}
+
+// goServe starts the three goroutines that work: relay, ingress, admin.
+func (s *service) goServe() {
+	ctx, cut := context.WithCancel(context.Background())
+	s.cut = cut
+	go func() {
+		defer close(s.relayed)
+		if err := s.bridge.Run(ctx, s.drain); err != nil {
+			s.failures <- err
+		}
+	}()
+	go func() { s.failures <- s.ingress.Serve(s.webhooks) }()
+	go func() { s.failures <- s.admin.Serve(s.operators) }()
+}
+
+var errStopping = errors.New("stopping")
+
+// readiness is nil while a webhook would be taken.
+func (s *service) readiness() error {
+	select {
+	case <-s.stopping:
+		return errStopping
+	default:
+		return s.bridge.Admits()
+	}
+}
+
+// announce says what a newcomer needs to know.
+func (s *service) announce() {
+	for name := range s.cfg.Sources {
+		s.log.Info("taking webhooks", "listen", s.webhooks.Addr().String(), "url_for_zenduty", "https://<your public host>/webhooks/"+name)
+	}
+	where, what := s.cfg.NATS.URL, "external"
+	if s.nats != nil {
+		where, what = s.nats.URL(), "embedded"
+	}
+	s.log.Info("publishing to NATS", "nats", what, "url", where, "stream", s.cfg.NATS.Stream.Name, "subscribe_to", s.publisher.Feed())
+	s.log.Info("serving operators", "metrics", "http://"+s.operators.Addr().String()+"/metrics", "ready", "/readyz", "version", version)
+}
+
+// run returns when ctx has ended and everything is closed in order (nil), or when
+// the bridge cannot go on.
+func (s *service) run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping: finishing what has begun; a second signal leaves at once")
+		return s.stop()
+	case <-s.spool.Failed():
+		return s.abandon(s.spool.Err())
+	case err := <-s.failures:
+		return s.abandon(err)
+	}
+}
+
+// stop ends the service so that nothing begun is cut off: not ready, no new
+// requests, answers, relay drained for a bounded time, stores closed.
+func (s *service) stop() error {
+	close(s.stopping)
+	answered := s.shutdown(s.ingress.Shutdown, s.cfg.Ingress.BodyTimeout+s.cfg.Ingress.AnswerDeadline)
+	close(s.drain)
+	select {
+	case <-s.relayed:
+	case <-time.After(s.cfg.Relay.DrainTimeout):
+	}
+	s.cut()
+	<-s.relayed
+	pending := s.spool.Stats().Pending.Records
+	_ = s.shutdown(s.admin.Shutdown, time.Second) // an operator's request may be cut off
+	err := s.release()
+	s.log.Info("stopped", "pending", pending, "all_answered", answered == nil)
+	return err
+}
+
+// abandon ends the service after a fault: whoever waits is told to come again,
+// and what is on disk is left as it is for the next start.
+func (s *service) abandon(cause error) error {
+	s.log.Error("the bridge cannot go on", "error", cause)
+	close(s.stopping)
+	_ = s.shutdown(s.ingress.Shutdown, time.Second)
+	return cause
+}
+
+func (s *service) shutdown(how func(context.Context) error, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return how(ctx)
+}
+
+// release closes what is open, the spool's directory lock last.
+func (s *service) release() error {
+	if s.publisher != nil {
+		s.publisher.Close()
+	}
+	if s.nats != nil {
+		s.nats.Close()
+	}
+	for _, l := range []net.Listener{s.webhooks, s.operators} {
+		if l != nil {
+			_ = l.Close() // closed already by the servers that had it
+		}
+	}
+	if s.spool != nil {
+		return s.spool.Close()
+	}
+	return nil
+}
