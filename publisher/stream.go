@@ -67,8 +67,8 @@ func (p *Publisher) streamConfig() jetstream.StreamConfig {
 	return config
 }
 
-// ErrNoRights: the connection may publish, and is not permitted to ask about the
-// stream.
+// ErrNoRights says that the connection may publish, and is not permitted to ask
+// about the stream.
 var ErrNoRights = errors.New("not permitted to ask JetStream about the stream")
 
 // StreamState is what the relay holds its receipts against.

@@ -14,8 +14,8 @@ import (
 const (
 	// DefaultSubject is the template of the subject that incidents go to.
 	DefaultSubject = "zenduty.incident.{event_type}.{service}"
-	// QuarantinePrefix, a dot and the source's name is the subject of webhooks
-	// that are authentic and cannot be keyed.
+	// QuarantinePrefix is, with a dot and the source's name behind it, the subject
+	// of webhooks that are authentic and cannot be keyed.
 	QuarantinePrefix = "zenduty.quarantine"
 
 	unknownToken  = "unknown"

@@ -219,9 +219,8 @@ func (s *scanner) integer() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	i, err := strconv.ParseInt(string(n.raw), 10, 64)
-	if err != nil {
-		return 0, nil // a fraction, an exponent or out of range
+	if i, err := strconv.ParseInt(string(n.raw), 10, 64); err == nil {
+		return i, nil
 	}
-	return i, nil
+	return 0, nil // a fraction, an exponent or out of range
 }
