@@ -1,0 +1,80 @@
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/zenduty-bridge/zenduty-bridge/"
+
+// mayImport is the direction of imports: a package and all of ours it may name.
+var mayImport = map[string][]string{
+	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
+	"bridge/ingress":     {"bridge", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/admin":       {"bridge", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge":             {"bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/spool":       {},
+	"bridge/zenduty":     {},
+	"config":             {},
+	"publisher":          {},
+	"publisher/embedded": {},
+	"integration":        {"bridge/zenduty", "config"},
+}
+
+// onlyIn names the one place that knows a library.
+var onlyIn = map[string]string{
+	"github.com/labstack/echo/v4":       "bridge/ingress",
+	"github.com/cockroachdb/pebble/v2":  "bridge/spool",
+	"github.com/nats-io/nats-server/v2": "publisher/embedded",
+	"github.com/alecthomas/kong":        "cmd/zenduty-bridge",
+	"go.yaml.in/yaml/v3":                "config",
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder, seen := json.NewDecoder(strings.NewReader(string(out))), 0
+	for {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		checkImports(t, strings.TrimPrefix(p.ImportPath, module), p.Imports)
+	}
+	if seen < len(mayImport) {
+		t.Errorf("%d packages seen, %d are named here", seen, len(mayImport))
+	}
+}
+
+func checkImports(t *testing.T, name string, imports []string) {
+	t.Helper()
+	allowed, known := mayImport[name]
+	if !known {
+		t.Errorf("package %s is not in the house: add it to mayImport on purpose", name)
+	}
+	for _, i := range imports {
+		if ours, ok := strings.CutPrefix(i, module); ok && !slices.Contains(allowed, ours) {
+			t.Errorf("%s imports %s", name, ours)
+		}
+		for library, place := range onlyIn {
+			if (i == library || strings.HasPrefix(i, library+"/")) && name != place {
+				t.Errorf("%s imports %s, which only %s may know", name, i, place)
+			}
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// eventually waits for a condition that another process brings about.
+func eventually(t *testing.T, within time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !condition(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for: %s", within, what)
+		}
+	}
+}
+
+// process is a program that a scenario started, and ends.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // of Wait, once ended is closed
+}
+
+// start runs a program; each line it writes to standard error goes to line, and
+// to the test's log if the test fails.
+func start(t *testing.T, cmd *exec.Cmd, line func(string)) *process {
+	t.Helper()
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: cmd, ended: make(chan struct{})}
+	go p.follow(stderr, line)
+	t.Cleanup(p.kill)
+	return p
+}
+
+// follow reads the program's log to its end, then waits for the program.
+func (p *process) follow(stderr io.Reader, line func(string)) {
+	var mu sync.Mutex
+	var lines []string
+	scanner := bufio.NewScanner(stderr)
+	scanner.Buffer(nil, 1<<20)
+	for scanner.Scan() {
+		mu.Lock()
+		lines = append(lines, scanner.Text())
+		mu.Unlock()
+		line(scanner.Text())
+	}
+	p.err = p.cmd.Wait()
+	close(p.ended)
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Logf("log of %s:\n%s", p.cmd.Path, strings.Join(lines[max(0, len(lines)-40):], "\n"))
+		}
+	})
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// kill ends the program as a crash would.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.ended
+}
+
+// stop asks the program to end and waits for it.
+func (p *process) stop() error {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		return p.err
+	case <-time.After(30 * time.Second):
+		p.t.Fatalf("%s has not stopped 30 s after SIGTERM", p.cmd.Path)
+		return nil
+	}
+}
+
+// bridgeProcess is a running zenduty-bridge serve.
+type bridgeProcess struct {
+	*process
+	mu    sync.Mutex
+	lines []map[string]any // its log
+	url   string           // of its ingress
+	admin string           // URL of its admin
+	nats  string           // URL of its embedded NATS, or of the external one
+}
+
+const signingKey = "8b0c51d2-6f4e-4a57-9d3f-1c2e5a7b9d10"
+
+// startBridge runs zenduty-bridge serve on free ports and waits until it has said
+// where. More arguments may be given; NATS is embedded unless they say otherwise.
+func startBridge(t *testing.T, dataDir string, args ...string) *bridgeProcess {
+	t.Helper()
+	b := &bridgeProcess{}
+	cmd := exec.Command(bridgeBinary, append([]string{"serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0",
+		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "1MiB"}, args...)...)
+	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL=")
+	b.process = start(t, cmd, b.logged)
+	eventually(t, 30*time.Second, "the bridge's first lines", func() bool { return b.announced() || b.hasEnded() })
+	if b.hasEnded() {
+		t.Fatalf("the bridge ended at once: %v", b.err)
+	}
+	return b
+}
+
+func (b *bridgeProcess) hasEnded() bool {
+	select {
+	case <-b.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// logged reads the announcements off the log.
+func (b *bridgeProcess) logged(line string) {
+	var fields map[string]any
+	if json.Unmarshal([]byte(line), &fields) != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, fields)
+	switch fields["msg"] {
+	case "taking webhooks":
+		b.url = "http://" + fields["listen"].(string) + "/webhooks/zenduty"
+	case "publishing to NATS":
+		b.nats = fields["url"].(string)
+	case "serving operators":
+		b.admin = strings.TrimSuffix(fields["metrics"].(string), "/metrics")
+	}
+}
+
+func (b *bridgeProcess) announced() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.url != "" && b.nats != "" && b.admin != ""
+}
+
+// said counts the log's lines with that message.
+func (b *bridgeProcess) said(msg string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, line := range b.lines {
+		if line["msg"] == msg {
+			n++
+		}
+	}
+	return n
+}
+
+// get asks the admin API and returns status and text.
+func (b *bridgeProcess) get(path string) (int, string) {
+	b.t.Helper()
+	response, err := http.Get(b.admin + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(text)
+}
+
+// metric is one sample of /metrics, by name and labels as they are printed; 0 if
+// there is none.
+func (b *bridgeProcess) metric(name string) float64 {
+	b.t.Helper()
+	status, text := b.get("/metrics")
+	if status != http.StatusOK {
+		b.t.Fatalf("/metrics: %d %s", status, text)
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			f, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			return f
+		}
+	}
+	return 0
+}
+
+// awaitDelivered waits until nothing is pending.
+func (b *bridgeProcess) awaitDelivered() {
+	b.t.Helper()
+	eventually(b.t, time.Minute, "everything delivered", func() bool {
+		return b.metric(`zenduty_bridge_spool_records{state="pending"}`) == 0
+	})
+}
+
+// natsProcess is a nats-server of its own.
+type natsProcess struct {
+	*process
+	dir, address string
+	args         []string
+}
+
+// startNATS runs a nats-server with JetStream on a free port.
+func startNATS(t *testing.T, args ...string) *natsProcess {
+	t.Helper()
+	n := &natsProcess{dir: t.TempDir(), address: freeAddress(t), args: args}
+	n.process = n.run(t)
+	return n
+}
+
+func (n *natsProcess) url() string { return "nats://" + n.address }
+
+func (n *natsProcess) run(t *testing.T) *process {
+	t.Helper()
+	host, port, err := net.SplitHostPort(n.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(natsBinary, append([]string{"-js", "-sd", n.dir, "-a", host, "-p", port}, n.args...)...)
+	p := start(t, cmd, func(string) {})
+	eventually(t, 20*time.Second, "nats-server takes connections", func() bool {
+		conn, err := net.Dial("tcp", n.address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+// restart runs it again on the same port and store, after it has ended.
+func (n *natsProcess) restart(t *testing.T) {
+	t.Helper()
+	n.process = n.run(t)
+}
+
+// freeAddress is a loopback address whose port was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,133 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/zenduty-bridge/zenduty-bridge/config"
+)
+
+// readmeTable is the rows below a table's header, cells trimmed, code marks off.
+func readmeTable(t *testing.T, header string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), header+"\n")
+	if !found {
+		t.Fatalf("README.md has no table %s", header)
+	}
+	var rows [][]string
+	for line := range strings.Lines(after) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if strings.HasPrefix(line, "|---") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.ReplaceAll(strings.TrimSpace(cells[i]), "`", "")
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+func TestReadmeSettings(t *testing.T) {
+	var want [][]string
+	for _, s := range config.Settings() {
+		want = append(want, []string{s.Key, s.Flag, s.Env, s.Default})
+	}
+	var got [][]string
+	for _, row := range readmeTable(t, "| setting | flag | environment | default | meaning |") {
+		if row[4] == "" {
+			t.Errorf("%s has no meaning", row[0])
+		}
+		got = append(got, row[:4])
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The README's commands are those of the program's help.
+func TestReadmeCommands(t *testing.T) {
+	help, err := exec.Command(bridgeBinary, "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(string(help), "Commands:\n")
+	var want []string
+	for _, match := range regexp.MustCompile(`(?m)^  ([a-z]+)\b`).FindAllStringSubmatch(commands, -1) {
+		want = append(want, match[1])
+	}
+	var got []string
+	for _, row := range readmeTable(t, "| command | what it does |") {
+		got = append(got, row[0])
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s\n%s", diff, help)
+	}
+}
+
+// The README's metrics are those that a bridge has which has carried webhooks,
+// with the labels that they have there.
+func TestReadmeMetrics(t *testing.T) {
+	b := startBridge(t, t.TempDir())
+	postAll(t, b.url, fixtureLoad(t, 1), 1)
+	b.awaitDelivered()
+	eventually(t, 10*time.Second, "three are counted as published", func() bool {
+		return b.metric(`zenduty_bridge_published_total{event_type="resolved"}`) == 1
+	})
+	status, text := b.get("/metrics")
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	got := map[string]string{}
+	for _, row := range readmeTable(t, "| metric | labels | meaning |") {
+		labels := strings.Split(row[1], ", ")
+		slices.Sort(labels)
+		got[row[0]] = strings.Join(labels, ", ")
+	}
+	if diff := cmp.Diff(metricLabels(text), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// metricLabels reads names and labels off an exposition.
+func metricLabels(text string) map[string]string {
+	labels := map[string]string{}
+	sample := regexp.MustCompile(`(?m)^(zenduty_bridge_\w+?)(?:_bucket|_sum|_count)?(?:\{([^}]*)\})? `)
+	histograms := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^# TYPE (\S+) histogram`).FindAllStringSubmatch(text, -1) {
+		histograms[match[1]] = true
+	}
+	for _, match := range sample.FindAllStringSubmatch(text, -1) {
+		name := match[1]
+		if !histograms[name] {
+			name = strings.Fields(strings.SplitN(match[0], "{", 2)[0])[0]
+		}
+		var names []string
+		for _, label := range regexp.MustCompile(`(\w+)=`).FindAllStringSubmatch(match[2], -1) {
+			if label[1] != "le" {
+				names = append(names, label[1])
+			}
+		}
+		if list := strings.Join(names, ", "); len(list) >= len(labels[name]) {
+			labels[name] = list
+		}
+	}
+	return labels
+}
