@@ -236,14 +236,27 @@ func TestPowerCutAfterRequeue(t *testing.T) {
 	opts.FS = mem
 	s := openSpool(t, testDir, opts)
 	refs := addMany(t, s, 0, 3, 100)
-	ack(t, s, epoch, refs[0])
-	quarantine(t, s, epoch, refs[1])
+	quarantine(t, s, epoch, refs[:2]...)
 	if err := s.Requeue(refs[:2]); err != nil {
 		t.Fatal(err)
 	}
 	opts.FS = mem.CrashClone(vfs.CrashCloneCfg{})
 	closeSpool(t, s)
 	diff(t, "pending", refs, pending(t, openSpool(t, testDir, opts)))
+}
+
+func TestPowerCutAfterQuarantine(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	opts := memOptions()
+	opts.FS = mem
+	s := openSpool(t, testDir, opts)
+	refs := addMany(t, s, 0, 3, 100)
+	quarantine(t, s, epoch, refs[1])
+	opts.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+	closeSpool(t, s)
+	after := openSpool(t, testDir, opts)
+	diff(t, "quarantined", settledOf(refs[1:2], epoch), listed(t, after.Quarantined, 0))
+	diff(t, "pending", []Ref{refs[0], refs[2]}, pending(t, after))
 }
 
 // TestPowerCutAfterFirstAppend: the directories above a new spool are durable too.

@@ -178,6 +178,28 @@ func appendUntilFull(t *testing.T, s *Spool, from int) {
 	}
 }
 
+// TestHistoryMakesRoomBeforeTheDiskIsFull, so that nothing need be refused for it.
+func TestHistoryMakesRoomBeforeTheDiskIsFull(t *testing.T) {
+	disk := newSmallDisk(64 << 20)
+	opts := memOptions()
+	opts.FS, opts.BallastBytes = disk, testBallast
+	s := openSpool(t, testDir, opts)
+	firstSweep(t, s)
+	history := addMany(t, s, 0, 300, 10_000)
+	ack(t, s, epoch, history...)
+	refs := addMany(t, s, 300, 3, 10_000)
+	sweepNow(t, s)
+	diff(t, "with space enough", Stats{Pending: tallyOf(refs), Retained: tallyOf(history)}, s.Stats())
+	disk.fill(2*testBallast - 1)
+	sweepNow(t, s)
+	if left := s.Stats().Retained.Bytes; left > tallyOf(history).Bytes-testBallast {
+		t.Errorf("%d bytes of history are held though the disk is short of space", left)
+	}
+	diff(t, "pending", refs, pending(t, s))
+	disk.setCapacity(64 << 20)
+	sweepNow(t, s)
+}
+
 // TestWriteThatMeetsAFullDisk: when the disk fills between two looks, the ballast
 // is given up, the very write that found out succeeds, and the next is refused.
 func TestWriteThatMeetsAFullDisk(t *testing.T) {
