@@ -17,7 +17,8 @@ type broker struct {
 	changed chan struct{}
 	calls   sync.WaitGroup // of outcomes still to come
 	decide  func(m *publisher.Message, attempt int) fate
-	lookErr error // of Stream and Find
+	lookErr error         // of Stream and Find
+	frozen  chan struct{} // closed when it answers again; nil while it does
 
 	created time.Time
 	last    uint64
@@ -74,13 +75,19 @@ func (b *broker) setReady(ready bool) {
 
 func (b *broker) StreamName() string { return "S" }
 
-func (b *broker) Stream(context.Context) (publisher.StreamState, error) {
+func (b *broker) Stream(ctx context.Context) (publisher.StreamState, error) {
+	if err := b.answers(ctx); err != nil {
+		return publisher.StreamState{}, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return publisher.StreamState{Created: b.created, Last: b.last, DuplicateWindow: b.window}, b.lookErr
 }
 
-func (b *broker) Find(_ context.Context, ids map[string]bool, after uint64) (map[string]uint64, error) {
+func (b *broker) Find(ctx context.Context, ids map[string]bool, after uint64) (map[string]uint64, error) {
+	if err := b.answers(ctx); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lookups++
@@ -91,6 +98,36 @@ func (b *broker) Find(_ context.Context, ids map[string]bool, after uint64) (map
 		}
 	}
 	return found, b.lookErr
+}
+
+// setFrozen stops the broker where it stands, or lets it go on: what it was sent
+// meanwhile it takes then.
+func (b *broker) setFrozen(frozen bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case frozen && b.frozen == nil:
+		b.frozen = make(chan struct{})
+	case !frozen && b.frozen != nil:
+		close(b.frozen)
+		b.frozen = nil
+	}
+}
+
+// answers waits until a request is answered, at most as long as ctx.
+func (b *broker) answers(ctx context.Context) error {
+	b.mu.Lock()
+	thaw := b.frozen
+	b.mu.Unlock()
+	if thaw == nil {
+		return nil
+	}
+	select {
+	case <-thaw:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (b *broker) Publish(m *publisher.Message, done func(publisher.Ack, *publisher.Error)) {
@@ -114,25 +151,42 @@ func (b *broker) Publish(m *publisher.Message, done func(publisher.Ack, *publish
 	}()
 }
 
-// carryOut stores and tells, in the order of their times.
+// ackTimeout is how long a sender waits for a frozen broker.
+const ackTimeout = 5 * time.Second
+
+// carryOut stores and tells, in the order of their times. What comes to a frozen
+// broker is taken at the thaw, whether or not the sender still waits.
 func (b *broker) carryOut(m *publisher.Message, f fate, done func(publisher.Ack, *publisher.Error)) {
-	tell := func(ack publisher.Ack) {
+	tell := func(ack publisher.Ack, err *publisher.Error) {
 		b.mu.Lock()
 		b.flying[m.Incident]--
 		b.mu.Unlock()
-		done(ack, f.err)
+		done(ack, err)
 	}
 	if f.err != nil && f.told < f.arrives {
 		time.Sleep(f.told)
-		tell(publisher.Ack{})
+		tell(publisher.Ack{}, f.err)
 		time.Sleep(f.arrives - f.told)
+		_ = b.answers(context.Background())
 		b.store(m, f.stored)
 		return
 	}
 	time.Sleep(f.arrives)
+	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	defer cancel()
+	if b.answers(ctx) != nil {
+		tell(publisher.Ack{}, transient)
+		_ = b.answers(context.Background())
+		b.store(m, f.stored)
+		return
+	}
 	ack := b.store(m, f.stored)
 	time.Sleep(max(0, f.told-f.arrives))
-	tell(ack)
+	if b.answers(ctx) != nil { // stopped between storing and telling
+		tell(publisher.Ack{}, transient)
+		return
+	}
+	tell(ack, f.err)
 }
 
 // store is JetStream: it keeps a message unless it has one of that id, which it

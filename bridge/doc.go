@@ -24,9 +24,9 @@
 //	  - sent: handed to the connection, its outcome to come. At most one record of an
 //	    ordering key is sent or uncertain.
 //	  - uncertain: sent, and no outcome came. JetStream may have it, or may get it
-//	    yet. While it surely knows the message's id, the record is simply sent again
-//	    and JetStream answers "duplicate"; later (from half the duplicate window on)
-//	    it is looked for in the stream first.
+//	    yet. It is looked for in the stream before it is sent again; what comes late
+//	    is dropped by JetStream, which knows the message's id for the duplicate
+//	    window. Where that is half over, the record is looked for once more.
 //	  - acknowledged: JetStream said that it has it. Kept as history with its receipt.
 //	  - quarantined: JetStream will never take it, it cannot be read, or it could not
 //	    be keyed and has been published as such. Kept until somebody decides.

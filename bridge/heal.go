@@ -36,11 +36,26 @@ func (r *relay) heal(ctx context.Context, state publisher.StreamState) (healed b
 	return true, r.spool.SetMark(r.stream.mark())
 }
 
-// requeueLost goes through the history for receipts above survived.
+// requeueLost goes through all that has receipts: the history, and what could not
+// be keyed and was published as such.
 func (r *relay) requeueLost(ctx context.Context, survived uint64, state publisher.StreamState) (count int, err error) {
+	for _, list := range []listing{r.spool.Retained, r.spool.Quarantined} {
+		n, err := r.requeueLostOf(ctx, list, survived, state)
+		count += n
+		if err != nil {
+			return count, err
+		}
+	}
+	return count, nil
+}
+
+// listing is one of the spool's lists of settled records.
+type listing func(from uint64, each func(spool.Settled) bool) error
+
+func (r *relay) requeueLostOf(ctx context.Context, list listing, survived uint64, state publisher.StreamState) (count int, err error) {
 	for from, more := uint64(0), true; more; {
 		var group []spool.Ref
-		if group, from, more, err = r.lostGroup(from, survived); err != nil {
+		if group, from, more, err = lostGroup(list, from, survived); err != nil {
 			return count, err
 		}
 		lost, err := r.notInStream(ctx, group, survived, state)
@@ -55,11 +70,11 @@ func (r *relay) requeueLost(ctx context.Context, survived uint64, state publishe
 	return count, nil
 }
 
-// lostGroup reads up to lookupGroup records of the history whose receipt is above
+// lostGroup reads up to lookupGroup records of a list whose receipt is above
 // survived, and where to go on.
-func (r *relay) lostGroup(from, survived uint64) (group []spool.Ref, next uint64, more bool, err error) {
+func lostGroup(list listing, from, survived uint64) (group []spool.Ref, next uint64, more bool, err error) {
 	next = from
-	err = r.spool.Retained(from, func(s spool.Settled) bool {
+	err = list(from, func(s spool.Settled) bool {
 		next = s.Seq + 1
 		if d, err := decodeDelivery(s.Note); err == nil && d.Ack.Sequence > survived {
 			group = append(group, s.Ref)

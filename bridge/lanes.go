@@ -16,6 +16,7 @@ type lane struct {
 	sentAt   time.Time // when the head was first sent; zero while it surely is not in the stream
 	floor    uint64    // if it is, then above this sequence number
 	unsure   bool      // an earlier attempt may have put it there
+	unknown  bool      // the last attempt had no outcome
 }
 
 func (l *lane) head() spool.Ref { return l.refs[0] }
@@ -26,10 +27,14 @@ type lanes struct {
 	byKey   map[uint64]*lane
 	ready   []*lane // first in, first out
 	waiting dueHeap
-	records int // loaded and not settled
+	records int              // loaded and not settled
+	tried   map[uint64]tried // by key, what is known of heads from before they were forgotten
 }
 
-func newLanes() *lanes { return &lanes{byKey: map[uint64]*lane{}} }
+// tried is how often a record has been sent.
+type tried struct{ seq, attempts uint64 }
+
+func newLanes() *lanes { return &lanes{byKey: map[uint64]*lane{}, tried: map[uint64]tried{}} }
 
 // add puts a newly loaded record at the end of its lane.
 func (s *lanes) add(ref spool.Ref) {
@@ -37,10 +42,25 @@ func (s *lanes) add(ref spool.Ref) {
 	l, ok := s.byKey[ref.Key]
 	if !ok {
 		l = &lane{}
+		if before := s.tried[ref.Key]; before.seq == ref.Seq {
+			l.attempts = before.attempts
+		}
 		s.byKey[ref.Key] = l
 		s.ready = append(s.ready, l)
 	}
 	l.refs = append(l.refs, ref)
+}
+
+// renewed is lanes without a record, that know how often these heads were tried:
+// backoff goes on from there.
+func (s *lanes) renewed() *lanes {
+	fresh := newLanes()
+	for key, l := range s.byKey {
+		if l.attempts > 0 {
+			fresh.tried[key] = tried{l.head().Seq, l.attempts}
+		}
+	}
+	return fresh
 }
 
 // take removes the lane that has been ready longest; nil if none is.

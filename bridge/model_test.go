@@ -41,22 +41,24 @@ func TestModel(t *testing.T) {
 const (
 	modelIncidents = 5
 	modelWindow    = 2 * time.Minute
+	mostDelay      = 20 * time.Second // of a message on its way to a broker that is hung
 )
 
 // world is a bridge, its disk and its broker.
 type world struct {
-	t       *testing.T
-	random  *rand.Rand // of the steps
-	fates   *rand.Rand // of the messages, under the broker's lock
-	fs      *vfs.MemFS
-	spool   *spool.Spool
-	bridge  *Bridge
-	broker  *broker
-	hung    bool // the broker does not answer in time
-	kill    context.CancelFunc
-	ended   chan error
-	events  [modelIncidents]int // accepted so far
-	history []string            // what happened, for the one who reads a failure
+	t        *testing.T
+	random   *rand.Rand // of the steps
+	fates    *rand.Rand // of the messages, under the broker's lock
+	fs       *vfs.MemFS
+	spool    *spool.Spool
+	bridge   *Bridge
+	broker   *broker
+	hung     bool // the broker does not answer in time
+	isFrozen bool // the broker does not answer at all
+	kill     context.CancelFunc
+	ended    chan error
+	events   [modelIncidents]int // accepted so far
+	history  []string            // what happened, for the one who reads a failure
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -73,7 +75,7 @@ func (w *world) decide(*publisher.Message, int) fate {
 	chance := w.fates.IntN(100)
 	switch {
 	case w.hung && chance < 50:
-		return fate{stored: true, arrives: some(20 * time.Second), err: transient, told: 5 * time.Second}
+		return fate{stored: true, arrives: some(mostDelay), err: transient, told: 5 * time.Second}
 	case w.hung:
 		return fate{err: transient, told: 5 * time.Second}
 	case chance < 10:
@@ -129,8 +131,12 @@ func (w *world) step() {
 	case chance < 82:
 		w.broker.setReady(true)
 		w.note("connect")
-	case chance < 87:
+	case chance < 85:
 		w.setHung(!w.hung)
+	case chance < 88 && w.isFrozen:
+		w.thaw()
+	case chance < 88:
+		w.freeze()
 	case chance < 92:
 		w.crash(100)
 	case chance < 96:
@@ -165,6 +171,28 @@ func (w *world) setHung(hung bool) {
 	w.note("hung %v", hung)
 }
 
+// freeze stops the broker for any time, also between storing a message and telling
+// so. That is promised for one that has caught up with what is on its way: should
+// two attempts at a message be under way, from before and after a look into the
+// stream, and the broker stop for longer than the window just between them, then
+// nothing tells it that they are the same.
+func (w *world) freeze() {
+	w.setHung(false)
+	w.pass(mostDelay)
+	w.accept()
+	w.accept()
+	w.pass(w.upTo(3 * time.Second))
+	w.broker.setFrozen(true)
+	w.isFrozen = true
+	w.note("frozen")
+}
+
+func (w *world) thaw() {
+	w.broker.setFrozen(false)
+	w.isFrozen = false
+	w.note("thawed")
+}
+
 // crash ends the process and starts another on what the disk has: all that was
 // written, or only a part of what was not synced.
 func (w *world) crash(unsyncedPercent int) {
@@ -180,6 +208,7 @@ func (w *world) crash(unsyncedPercent int) {
 
 // loseData is the broker coming back without what it had acknowledged.
 func (w *world) loseData() {
+	w.thaw()
 	w.broker.setReady(false)
 	time.Sleep(time.Minute) // the connection is gone: what was under way has come or not
 	if w.random.IntN(2) == 0 {
@@ -197,6 +226,7 @@ func (w *world) loseData() {
 // settleDown ends all faults and waits until everything is delivered.
 func (w *world) settleDown() {
 	w.setHung(false)
+	w.thaw()
 	w.broker.setReady(true)
 	for range 1000 {
 		time.Sleep(time.Second)

@@ -16,9 +16,12 @@ import (
 //
 //   - messages that were acknowledged and that the stream has lost are pending
 //     again (heal);
-//   - pending records that may have been sent, longer ago than the stream surely
-//     remembers message ids, are looked for in the stream, and those that are
-//     there are settled (lookUp).
+//   - pending records that may have been sent and have no outcome are looked for in
+//     the stream, and those that are there are settled (lookUp).
+//
+// JetStream's duplicate window alone would not do, however young an attempt is: a
+// server that hangs takes the next one when it goes on, and has forgotten the
+// message's id by then.
 
 // retry spaces attempts.
 type retry struct {
@@ -88,25 +91,25 @@ func (r *relay) compare(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// unsure tells whether something may have been sent that the stream no longer
-// knows by its id.
+// unsure tells whether something may have been sent that has to be looked for.
 func (r *relay) unsure(now time.Time) bool {
 	if r.restarted {
 		return true
 	}
 	for _, l := range r.lanes.byKey {
-		if r.outOfWindow(l, now) {
+		if r.mustLook(l, now) {
 			return true
 		}
 	}
 	return false
 }
 
-// outOfWindow tells whether a lane's head may be in the stream without the stream
-// knowing its id. Half the window is left for the way there.
-func (r *relay) outOfWindow(l *lane, now time.Time) bool {
+// mustLook tells whether a lane's head may be in the stream without the stream
+// knowing its id: its last attempt had no outcome, or an earlier one had none, and
+// the window is half over. The other half is left for the way there.
+func (r *relay) mustLook(l *lane, now time.Time) bool {
 	since, _ := r.uncertain(l)
-	return r.window > 0 && !since.IsZero() && now.Sub(since) >= r.window/2
+	return l.unknown || r.window > 0 && !since.IsZero() && now.Sub(since) >= r.window/2
 }
 
 // uncertain is since when the head of l may have got into the stream, and above

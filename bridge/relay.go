@@ -112,10 +112,10 @@ func (r *relay) load() error {
 	return nil
 }
 
-// forget drops all that was loaded, to load it again: the state after a restart.
-// Nothing may be in flight.
+// forget drops all that was loaded, to load it again: the state after a restart,
+// but for the number of attempts. Nothing may be in flight.
 func (r *relay) forget() {
-	r.lanes, r.next, r.more = newLanes(), 0, true
+	r.lanes, r.next, r.more = r.lanes.renewed(), 0, true
 }
 
 func (r *relay) idle() bool {
@@ -141,7 +141,7 @@ func (r *relay) send() error {
 		if l == nil {
 			return nil
 		}
-		if r.outOfWindow(l, time.Now()) {
+		if r.mustLook(l, time.Now()) {
 			r.lanes.putBack(l)
 			r.reconciled = false // look before sending again
 			return nil

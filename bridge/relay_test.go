@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -326,6 +327,50 @@ func TestHealSendsJustWhatIsMissing(t *testing.T) {
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(healed), "zenduty_bridge_healed_total"); err != nil {
 		t.Error(err)
 	}
+}
+
+// What could not be keyed was published as well, and is healed as well.
+func TestHealSendsWhatWasQuarantined(t *testing.T) {
+	s := openSpool(t, vfs.NewMem())
+	defer s.Close()
+	fake := newBroker()
+	b := New(s, fake, Options{Logger: quiet})
+	accept(t, b, []byte("hello"))
+	runUntilDrained(t, b)
+	fake.recreate(0)
+	accept(t, b, body("a", 0))
+	runUntilDrained(t, b)
+	if got := fake.published(""); len(fake.stream) != 2 || len(got) != 1 || got[0] != "hello" {
+		t.Errorf("stream: %+v", fake.stream)
+	}
+	if got := quarantine(t, s); len(got) != 1 || got[0].Ack.Sequence == 0 {
+		t.Errorf("quarantine: %+v", got)
+	}
+}
+
+// Every attempt without an outcome is followed by a look into the stream. The
+// waiting grows from one to the next all the same.
+func TestUncertainAttemptsBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openSpool(t, vfs.NewMem())
+		defer s.Close()
+		fake := newBroker()
+		fake.decide = func(*publisher.Message, int) fate { return fate{err: transient} }
+		b := New(s, fake, Options{Logger: quiet})
+		accept(t, b, body("a", 0))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := b.Run(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		attempts := 0
+		for _, n := range fake.attempts {
+			attempts += n
+		}
+		if attempts < 12 || attempts > 40 || fake.lookups < attempts-1 {
+			t.Errorf("%d attempts and %d looks into the stream in a minute, with a backoff of up to 5 s", attempts, fake.lookups)
+		}
+	})
 }
 
 // A purged stream has lost nothing: somebody wanted it empty.

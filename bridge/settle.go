@@ -77,6 +77,7 @@ func (r *relay) noteQuarantined(quarantined []spool.Settlement) error {
 // failed is for what may pass: the lane waits and tries again.
 func (r *relay) failed(o outcome, now time.Time) {
 	r.outage.failed(r.opts.Logger, now, o.err)
+	o.lane.unknown = o.err.Uncertain
 	o.lane.unsure = o.lane.unsure || o.err.Uncertain
 	if !o.lane.unsure {
 		o.lane.sentAt = time.Time{} // JetStream said no, and each time

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // Options for New. URL or InProcess is required.
@@ -57,10 +58,12 @@ type Publisher struct {
 
 	mu      sync.Mutex
 	unacked map[*nats.Msg]outcome // by the message as the client hands it back
+	drift   string                // of the stream, as it was at the last look
 
-	changed chan struct{} // capacity 1: the connection came or went
-	blind   atomic.Bool   // this connection may publish, and not ask about streams
-	quit    chan struct{} // closed by Close
+	changed chan struct{}  // capacity 1: the connection came or went
+	blind   atomic.Bool    // this connection may publish, and not ask about streams
+	quit    chan struct{}  // closed by Close
+	reports rate.Sometimes // bounds the log lines about what the server says
 }
 
 // New starts connecting and returns; it goes on trying for ever. An error means
@@ -70,6 +73,7 @@ func New(opts Options) (*Publisher, error) {
 		opts:    opts.withDefaults(),
 		unacked: map[*nats.Msg]outcome{},
 		changed: make(chan struct{}, 1), quit: make(chan struct{}),
+		reports: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
 	nc, err := nats.Connect(p.opts.URL, p.connOptions()...)
 	if err != nil {
@@ -130,12 +134,13 @@ func (p *Publisher) disconnected(err error) {
 }
 
 // reported takes what the server says without being asked. JetStream requests
-// that are not permitted are told of in no other way: they are never answered.
+// that are not permitted are told of in no other way: they are never answered. It
+// is told for each publish that is not permitted, and those are tried for ever.
 func (p *Publisher) reported(err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"$JS.API.`) {
 		p.blind.Store(true)
 	}
-	p.opts.Logger.Warn("NATS reported an error", "error", err)
+	p.reports.Do(func() { p.opts.Logger.Warn("NATS reported an error", "error", err) })
 }
 
 // Ready tells whether a message handed to Publish now has a chance: a connection

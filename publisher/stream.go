@@ -116,14 +116,26 @@ func (p *Publisher) ensureStream(ctx context.Context) (*jetstream.StreamInfo, er
 	}
 	info := stream.CachedInfo()
 	drift := streamDrift(info.Config, want)
+	news := p.driftIsNews(drift)
 	switch {
 	case len(drift) == 0:
-	case info.Config.Metadata[madeByKey] != madeByValue:
+	case info.Config.Metadata[madeByKey] == madeByValue:
+		return p.updateStream(ctx, info, want, drift, news), nil
+	case news:
 		p.opts.Logger.Warn("the stream was not made by the bridge, which leaves it as it is", "stream", want.Name, "differs", drift)
-	default:
-		p.updateStream(ctx, info.Config, want, drift)
 	}
 	return info, nil
+}
+
+// driftIsNews tells whether the drift is another one than at the last look. The
+// relay looks as often as a stream that does not cover the subjects refuses.
+func (p *Publisher) driftIsNews(drift []string) bool {
+	text := strings.Join(drift, "; ")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := text != p.drift
+	p.drift = text
+	return news
 }
 
 func (p *Publisher) createStream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
@@ -135,17 +147,21 @@ func (p *Publisher) createStream(ctx context.Context, want jetstream.StreamConfi
 	return stream.CachedInfo(), nil
 }
 
-// updateStream tries. A stream that stays as it is takes messages all the same,
-// or refuses them and is then told so.
-func (p *Publisher) updateStream(ctx context.Context, have, want jetstream.StreamConfig, drift []string) {
-	changed := have
+// updateStream tries, and returns the stream as it then is. One that stays as it
+// was takes messages all the same, or refuses them and is then told so.
+func (p *Publisher) updateStream(ctx context.Context, have *jetstream.StreamInfo, want jetstream.StreamConfig, drift []string, news bool) *jetstream.StreamInfo {
+	changed := have.Config
 	changed.Subjects, changed.RePublish = want.Subjects, want.RePublish
 	changed.Replicas, changed.MaxAge, changed.MaxBytes, changed.Duplicates = want.Replicas, want.MaxAge, want.MaxBytes, want.Duplicates
-	if _, err := p.js.UpdateStream(ctx, changed); err != nil {
-		p.opts.Logger.Error("stream not as it should be, and not to be changed", "stream", want.Name, "differs", drift, "error", err)
-		return
+	stream, err := p.js.UpdateStream(ctx, changed)
+	if err == nil {
+		p.opts.Logger.Info("stream updated", "stream", want.Name, "changed", drift)
+		return stream.CachedInfo()
 	}
-	p.opts.Logger.Info("stream updated", "stream", want.Name, "changed", drift)
+	if news {
+		p.opts.Logger.Error("stream not as it should be, and not to be changed", "stream", want.Name, "differs", drift, "error", err)
+	}
+	return have
 }
 
 // streamDrift lists what is different in the settings that the bridge answers
