@@ -18,10 +18,11 @@ import (
 
 // event is one webhook of a load.
 type event struct {
-	kind, service, incident string
-	number                  int // position within the incident
+	kind, service, incident string // kind is empty for a webhook that cannot be keyed
+	number                  int    // position within the incident
 	body                    []byte
-	id                      string // as answered
+	id                      string // as answered; empty while there was no 200
+	setAside                bool   // JetStream is known to refuse it for good
 }
 
 // load is incidents with their events in order.
@@ -84,13 +85,7 @@ func generatedLoad(t *testing.T, n int, seed uint64) load {
 
 func generated(t *testing.T, kind, incident, service, title string, python bool) []byte {
 	t.Helper()
-	text, err := json.Marshal(title)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := bytes.ReplaceAll(fixture(t, kind), []byte(fixtureIncident), []byte(incident))
-	body = bytes.ReplaceAll(body, []byte(fixtureService), []byte(service))
-	body = bytes.ReplaceAll(body, []byte(`"`+fixtureTitle+`"`), text)
+	body := rewrite(fixture(t, kind), incident, service, title)
 	if !python {
 		return body
 	}
@@ -101,29 +96,65 @@ func generated(t *testing.T, kind, incident, service, title string, python bool)
 	return dumps
 }
 
-// post sends one webhook and returns the status; 0 is no answer.
-func post(url string, e *event) (status int, err error) {
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(e.body))
+// rewrite makes another incident of a sample.
+func rewrite(sample []byte, incident, service, title string) []byte {
+	text, _ := json.Marshal(title) // a string is never refused
+	body := bytes.ReplaceAll(sample, []byte(fixtureIncident), []byte(incident))
+	body = bytes.ReplaceAll(body, []byte(fixtureService), []byte(service))
+	return bytes.ReplaceAll(body, []byte(`"`+fixtureTitle+`"`), text)
+}
+
+// answer is what came back for one post.
+type answer struct {
+	code       int // HTTP status; 0 is no answer, and err says why
+	retryAfter string
+	took       time.Duration
+	err        error
+
+	Status, ID string // of a 200
+}
+
+// exchange posts one signed body.
+func exchange(c *http.Client, url string, body []byte) answer {
+	began := time.Now()
+	a, err := tryExchange(c, url, body)
+	a.took, a.err = time.Since(began), err
 	if err != nil {
-		return 0, err
+		a.code = 0
+	}
+	return a
+}
+
+func tryExchange(c *http.Client, url string, body []byte) (a answer, err error) {
+	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return a, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set(zenduty.SignatureHeader, zenduty.Sign(signingKey, e.body))
-	response, err := client.Do(request)
+	request.Header.Set(zenduty.SignatureHeader, zenduty.Sign(signingKey, body))
+	response, err := c.Do(request)
 	if err != nil {
-		return 0, err
+		return a, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err
+		return a, err
 	}
-	var answer struct{ ID string }
-	if response.StatusCode == http.StatusOK {
-		err = json.Unmarshal(text, &answer)
-		e.id = answer.ID
+	a.code, a.retryAfter = response.StatusCode, response.Header.Get("Retry-After")
+	if a.code == http.StatusOK {
+		err = json.Unmarshal(text, &a)
 	}
-	return response.StatusCode, err
+	return a, err
+}
+
+// post sends one webhook and returns the status; 0 is no answer.
+func post(url string, e *event) (status int, err error) {
+	a := exchange(client, url, e.body)
+	if a.code == http.StatusOK {
+		e.id = a.ID
+	}
+	return a.code, a.err
 }
 
 // client waits as long as Zenduty does.

@@ -3,11 +3,15 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,6 +110,9 @@ type bridgeProcess struct {
 	url   string           // of its ingress
 	admin string           // URL of its admin
 	nats  string           // URL of its embedded NATS, or of the external one
+
+	dataDir string
+	args    []string
 }
 
 const signingKey = "8b0c51d2-6f4e-4a57-9d3f-1c2e5a7b9d10"
@@ -114,16 +121,35 @@ const signingKey = "8b0c51d2-6f4e-4a57-9d3f-1c2e5a7b9d10"
 // where. More arguments may be given; NATS is embedded unless they say otherwise.
 func startBridge(t *testing.T, dataDir string, args ...string) *bridgeProcess {
 	t.Helper()
-	b := &bridgeProcess{}
-	cmd := exec.Command(bridgeBinary, append([]string{"serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0",
-		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "1MiB"}, args...)...)
-	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL=")
-	b.process = start(t, cmd, b.logged)
+	b := (&bridgeProcess{dataDir: dataDir, args: args}).launch(t)
 	eventually(t, 30*time.Second, "the bridge's first lines", func() bool { return b.announced() || b.hasEnded() })
 	if b.hasEnded() {
 		t.Fatalf("the bridge ended at once: %v", b.err)
 	}
 	return b
+}
+
+// launch runs a bridge like b and does not wait for it.
+func (b *bridgeProcess) launch(t *testing.T) *bridgeProcess {
+	t.Helper()
+	b = &bridgeProcess{dataDir: b.dataDir, args: b.args}
+	cmd := exec.Command(bridgeBinary, append([]string{"serve", "--data-dir", b.dataDir, "--listen", "127.0.0.1:0",
+		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "1MiB"}, b.args...)...)
+	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL=")
+	b.process = start(t, cmd, b.logged)
+	return b
+}
+
+// startBridgeAt is startBridge on a port that stays its own, for again.
+func startBridgeAt(t *testing.T, dataDir string, args ...string) *bridgeProcess {
+	t.Helper()
+	return startBridge(t, dataDir, append([]string{"--listen", freeAddress(t)}, args...)...)
+}
+
+// again runs a bridge that has ended once more, on its directory and its port.
+func (b *bridgeProcess) again(t *testing.T) *bridgeProcess {
+	t.Helper()
+	return startBridge(t, b.dataDir, b.args...)
 }
 
 func (b *bridgeProcess) hasEnded() bool {
@@ -171,6 +197,18 @@ func (b *bridgeProcess) said(msg string) int {
 		}
 	}
 	return n
+}
+
+// warnings are the lines of its log that call for attention.
+func (b *bridgeProcess) warnings() (lines []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range b.lines {
+		if (line["level"] == "WARN" || line["level"] == "ERROR") && line["msg"] != "webhook quarantined" {
+			lines = append(lines, fmt.Sprint(line["level"], " ", line["msg"], " ", line["error"]))
+		}
+	}
+	return lines
 }
 
 // get asks the admin API and returns status and text.
@@ -221,6 +259,7 @@ type natsProcess struct {
 	*process
 	dir, address string
 	args         []string
+	user         string // with its password, of the one who looks; empty where nobody need log in
 }
 
 // startNATS runs a nats-server with JetStream on a free port.
@@ -231,7 +270,18 @@ func startNATS(t *testing.T, args ...string) *natsProcess {
 	return n
 }
 
-func (n *natsProcess) url() string { return "nats://" + n.address }
+func (n *natsProcess) url() string {
+	if n.user != "" {
+		return "nats://" + n.user + "@" + n.address
+	}
+	return "nats://" + n.address
+}
+
+// hang stops it where it stands: connections stay, and nobody answers.
+func (n *natsProcess) hang() { n.signal(syscall.SIGSTOP) }
+
+// resume ends hang.
+func (n *natsProcess) resume() { n.signal(syscall.SIGCONT) }
 
 func (n *natsProcess) run(t *testing.T) *process {
 	t.Helper()
@@ -257,13 +307,45 @@ func (n *natsProcess) restart(t *testing.T) {
 	n.process = n.run(t)
 }
 
-// freeAddress is a loopback address whose port was free a moment ago.
-func freeAddress(t *testing.T) string {
+// wipe empties its store, while it is down.
+func (n *natsProcess) wipe(t *testing.T) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if err := errors.Join(os.RemoveAll(n.dir), os.Mkdir(n.dir, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+}
+
+// copyStore copies its store, while it is down, for rollBack.
+func (n *natsProcess) copyStore(t *testing.T) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(dir, os.DirFS(n.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// rollBack puts a copy in the place of its store, while it is down.
+func (n *natsProcess) rollBack(t *testing.T, dir string) {
+	t.Helper()
+	n.wipe(t)
+	if err := os.CopyFS(n.dir, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freeAddress is a loopback address whose port was free a moment ago. The port is
+// below those that systems give to outgoing connections, so that none of these
+// takes it while a scenario has its program down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port found")
+	return ""
 }

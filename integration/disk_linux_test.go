@@ -1,0 +1,161 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mountMemory mounts a file system of so many MiB in memory for the scenario.
+func mountMemory(t *testing.T, mebibytes int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mebibytes))
+	if errors.Is(err, syscall.EPERM) {
+		unavailable(t, "mounting a small file system takes root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unmount(t, dir) })
+	return dir
+}
+
+func unmount(t *testing.T, dir string) {
+	if err := syscall.Unmount(dir, 0); err != nil {
+		t.Errorf("unmount %s: %v", dir, err)
+	}
+}
+
+// large is an incident of webhooks of 200 kB, to fill a disk.
+func large(t *testing.T, incident string) []*event {
+	t.Helper()
+	var events []*event
+	for number, kind := range kinds {
+		body := generated(t, kind, incident, "storage", strings.Repeat("large", 40_000), false)
+		events = append(events, &event{kind: kind, service: "storage", incident: incident, number: number, body: body})
+	}
+	return events
+}
+
+// fill posts large webhooks until one is refused, and checks how.
+func fill(t *testing.T, url, name string) (l load) {
+	t.Helper()
+	for n := range 1000 {
+		l = append(l, large(t, fmt.Sprintf("%s-%d", name, n)))
+		for _, e := range l[n] {
+			a := exchange(client, url, e.body)
+			if a.code == http.StatusOK {
+				e.id = a.ID
+				continue
+			}
+			if a.code != http.StatusServiceUnavailable || a.retryAfter == "" {
+				t.Errorf("a full disk is answered with %d, Retry-After %q, %v", a.code, a.retryAfter, a.err)
+			}
+			t.Logf("refused after %d webhooks of 200 kB", 3*n+e.number)
+			return l
+		}
+	}
+	t.Fatal("the disk does not fill")
+	return nil
+}
+
+func (b *bridgeProcess) ready() bool {
+	status, _ := b.get("/readyz")
+	return status == http.StatusOK
+}
+
+// The disk fills while NATS is away: 503 and not ready. NATS comes back and takes
+// what there is: webhooks are taken again, and nobody had to do anything.
+func TestDiskFull(t *testing.T) {
+	dir := mountMemory(t, 128)
+	n := startNATS(t)
+	b := startBridgeAt(t, dir, append([]string{"--nats-url", n.url(), "--spool-ballast-bytes", "24MiB"}, quick...)...)
+	tr := startTraffic(t, b.url)
+	var l load
+	for round := range rounds(3, 1) {
+		awaitMore(t, n, 20)
+		n.kill()
+		l = append(l, fill(t, b.url, fmt.Sprintf("large-%d", round))...)
+		eventually(t, 10*time.Second, "not ready", func() bool { return !b.ready() })
+		n.restart(t)
+		eventually(t, time.Minute, "ready again", b.ready)
+		tr.await(100)
+	}
+	refused := tr.count(http.StatusServiceUnavailable)
+	t.Logf("%d webhooks of the load were refused with 503", refused)
+	l = append(l, tr.stop()...)
+	b.awaitDelivered()
+	auditClean(t, n.url(), l)
+	if all := len(tr.answers); all != tr.count(http.StatusOK)+refused {
+		t.Errorf("of %d answers %d were neither 200 nor 503", all, all-tr.count(http.StatusOK)-refused)
+	}
+}
+
+// freezable is a file system on a disk of its own whose writes can be stopped.
+type freezable struct {
+	t   *testing.T
+	dir string
+}
+
+func mountFreezable(t *testing.T) freezable {
+	t.Helper()
+	image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"mkfs.ext4", "-q", "-F", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			unavailable(t, fmt.Sprintf("%v, which takes root and a loop device: %v %s", command, err, out))
+		}
+	}
+	t.Cleanup(func() { unmount(t, dir) })
+	return freezable{t, dir}
+}
+
+// freeze lets every write and fsync wait until thaw.
+func (f freezable) freeze() { f.run("-f") }
+
+func (f freezable) thaw() { f.run("-u") }
+
+func (f freezable) run(flag string) {
+	f.t.Helper()
+	if out, err := exec.Command("fsfreeze", flag, f.dir).CombinedOutput(); err != nil {
+		f.t.Fatalf("fsfreeze %s: %v %s", flag, err, out)
+	}
+}
+
+// The disk stalls for longer than Zenduty waits: every webhook is refused before
+// that, and taken again when the disk goes on.
+func TestDiskStalls(t *testing.T) {
+	disk := mountFreezable(t)
+	n := startNATS(t)
+	b := startBridgeAt(t, disk.dir, append([]string{"--nats-url", n.url()}, quick...)...)
+	tr := startTraffic(t, b.url)
+	tr.await(100)
+	disk.freeze()
+	t.Cleanup(func() { _ = exec.Command("fsfreeze", "-u", disk.dir).Run() }) // a frozen process cannot be killed
+	time.Sleep(spell(6 * time.Second))
+	disk.thaw()
+	tr.await(100)
+	l := tr.stop()
+	refused := tr.count(http.StatusServiceUnavailable)
+	t.Logf("%d webhooks were refused with 503", refused)
+	if refused < trafficSenders || tr.count(0) > 0 {
+		t.Errorf("%d were refused with 503, want one of each sender; %d had no answer within 3 s, want none", refused, tr.count(0))
+	}
+	tr.each(func(a answer) {
+		if a.code == http.StatusServiceUnavailable && a.retryAfter == "" {
+			t.Error("503 without Retry-After")
+		}
+	})
+	b.awaitDelivered()
+	auditClean(t, n.url(), l)
+}
