@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -197,26 +198,50 @@ func readStream(t *testing.T, natsURL string) []jetstream.Msg {
 	defer cancel()
 	stream := openStream(t, ctx, natsURL)
 	want := stream.CachedInfo().State.Msgs
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var messages []jetstream.Msg
-	for uint64(len(messages)) < want {
-		// So few that large ones stay below the client's limit of 64 MB in waiting.
-		batch, err := consumer.Fetch(min(int(want)-len(messages), 256), jetstream.FetchMaxWait(20*time.Second))
+	eventually(t, 50*time.Second, "the whole stream is read", func() bool {
+		more, err := readOn(ctx, stream, messages, want)
+		messages = append(messages, more...)
+		if err != nil { // a cluster that has just lost a node answers again in a moment
+			t.Logf("reader: after %d of %d messages: %v", len(messages), want, err)
+		}
+		return uint64(len(messages)) >= want
+	})
+	return messages
+}
+
+// readOn reads behind the last of those read so far, until there are want or an
+// error.
+func readOn(ctx context.Context, stream jetstream.Stream, read []jetstream.Msg, want uint64) (more []jetstream.Msg, err error) {
+	from := uint64(1)
+	if len(read) > 0 {
+		last, err := read[len(read)-1].Metadata()
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		before := len(messages)
+		from = last.Sequence.Stream + 1
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for uint64(len(read)+len(more)) < want {
+		// So few that large ones stay below the client's limit of 64 MB in waiting.
+		batch, err := consumer.Fetch(min(int(want)-len(read)-len(more), 256), jetstream.FetchMaxWait(10*time.Second))
+		if err != nil {
+			return more, err
+		}
+		before := len(more)
 		for msg := range batch.Messages() {
-			messages = append(messages, msg)
+			more = append(more, msg)
 		}
-		if len(messages) == before {
-			t.Fatalf("after %d of %d messages: %v", before, want, batch.Error())
+		if len(more) == before {
+			return more, fmt.Errorf("nothing came: %w", errors.Join(batch.Error(), context.Cause(ctx)))
 		}
 	}
-	return messages
+	return more, nil
 }
 
 func openStream(t *testing.T, ctx context.Context, natsURL string) jetstream.Stream {

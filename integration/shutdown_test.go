@@ -61,6 +61,7 @@ func (r begun) finish(t *testing.T) {
 		t.Errorf("%s has no answer: %v", r.event, err)
 		return
 	}
+	defer response.Body.Close()
 	var a answer
 	if err := json.NewDecoder(response.Body).Decode(&a); err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("%s: %d %v", r.event, response.StatusCode, err)
