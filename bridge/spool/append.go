@@ -188,7 +188,7 @@ func (s *Spool) stage(batch *pebble.Batch, seen map[ID]uint64, w *write) (ref Re
 	seq, held, err := s.find(seen, w.record.ID)
 	switch {
 	case err != nil:
-		w.err = fmt.Errorf("look for duplicate: %w", err)
+		w.err = fmt.Errorf("look for duplicate: %w", s.told(err))
 		return Ref{}, false
 	case held:
 		w.result = Appended{Seq: seq, Duplicate: true}
@@ -230,7 +230,8 @@ func (s *Spool) Find(id ID) (seq uint64, held bool, err error) {
 		return 0, false, ErrClosed
 	}
 	defer s.users.leave()
-	return s.lookUp(id)
+	seq, held, err = s.lookUp(id)
+	return seq, held, s.told(err)
 }
 
 func (s *Spool) lookUp(id ID) (seq uint64, held bool, err error) {

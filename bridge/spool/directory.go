@@ -22,7 +22,11 @@ func makeDirectory(on vfs.FS, dir string) error {
 	if err := on.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	d, err := on.OpenDir(parent)
+	return syncDirectory(on, parent)
+}
+
+func syncDirectory(on vfs.FS, dir string) error {
+	d, err := on.OpenDir(dir)
 	if err != nil {
 		return err
 	}

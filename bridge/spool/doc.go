@@ -37,4 +37,40 @@
 //
 // The state entries (p, a, q) carry the Ref, so that counting, scheduling and
 // evicting never read a body.
+//
+// Beside the store's files are LEDGER, which tells what write-ahead logs there must
+// be, and BALLAST, which is given up when the disk is full.
+//
+// # Damage
+//
+// Opening the store repairs what a crash leaves, and with it hides some damage: it
+// takes a missing manifest for a new store, a broken one for a shorter one, a
+// missing log for an empty one, and damage near a log's end for its end; then it
+// removes what it no longer refers to. So Open looks first (inspect) and gives
+// ErrDamaged when records would be lost, with all files as they were:
+//
+//	marker or manifest missing, manifest cut short  by what else is there, and the ledger
+//	log missing                                     by the ledger
+//	log damaged amid records                        an append is written only after the fsync of
+//	                                                the one before, so that two appends behind a
+//	                                                gap tell that it had been on disk
+//	log cut off, after Close                        by the ledger and the log's trailer
+//	table missing or of another length              by the manifest
+//
+// One append behind a gap may be either; it is kept (rescue). What is damaged at
+// the very end of the log of a killed process, with nothing readable behind it,
+// cannot be told from a write that was cut off: Open logs a warning when there is
+// half a write, and nothing when there are zeroes or nothing.
+//
+// Blocks of tables are checked when they are read. One that does not fit its
+// checksum while the spool runs is logged once as an error, and concerns only
+// what is in it: Read gives ErrDamaged, so that the caller can set the record
+// aside, and an Append whose id would have to be looked up there is refused.
+// Listings that meet such a block end with ErrDamaged, so an Open that cannot count
+// what is pending is refused. When writes come to wait for a compaction that such
+// a block prevents, the spool fails.
+//
+// Verify checks all of a spool and Salvage makes a new one of what can be read,
+// from tables and logs if need be. Records that they find are right to the byte;
+// of one whose state is lost Salvage says that it is pending.
 package spool

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -62,10 +63,33 @@ func (s *Spool) apply(batch *pebble.Batch, how *pebble.WriteOptions) error {
 }
 
 // dirSyncFS fails the spool when a directory cannot be synced. Pebble would panic
-// then, in a goroutine of its own.
+// then, in a goroutine of its own. It also syncs the directory where Pebble relies
+// on the order in which a file system keeps changes of it: a manifest is to be
+// there before the marker that names it, and a marker before the one it replaces
+// is removed.
 type dirSyncFS struct {
 	vfs.FS
 	fail func(reason string)
+}
+
+func (fs dirSyncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	if err != nil || !strings.HasPrefix(fs.PathBase(name), "MANIFEST-") {
+		return f, err
+	}
+	if err := syncDirectory(fs.FS, fs.PathDir(name)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (fs dirSyncFS) Remove(name string) error {
+	if strings.HasPrefix(fs.PathBase(name), "marker.") {
+		if err := syncDirectory(fs.FS, fs.PathDir(name)); err != nil {
+			return err
+		}
+	}
+	return fs.FS.Remove(name)
 }
 
 func (fs dirSyncFS) OpenDir(name string) (vfs.File, error) {

@@ -27,16 +27,20 @@ func (s *Spool) Pending(dst []Ref, from uint64, limit int) ([]Ref, error) {
 	for ok := iter.First(); ok && limit > 0; ok = iter.Next() {
 		ref, _, err := decodeRef(keySeq(iter.Key()), iter.Value())
 		if err != nil {
-			return dst, errors.Join(fmt.Errorf("list pending: %w", err), iter.Close())
+			return dst, s.told(errors.Join(fmt.Errorf("list pending: %w", err), iter.Close()))
 		}
 		dst = append(dst, ref)
 		limit--
 	}
-	return dst, iter.Close()
+	if err := iter.Close(); err != nil {
+		return dst, s.told(fmt.Errorf("list pending: %w", err))
+	}
+	return dst, nil
 }
 
 // Read returns a held record, in whatever state; the caller owns it.
-// The error is ErrNotFound when there is none.
+// The error is ErrNotFound when there is none, and ErrDamaged when it is held and
+// cannot be read.
 func (s *Spool) Read(seq uint64) (*Record, error) {
 	if !s.users.enter() {
 		return nil, ErrClosed
@@ -47,10 +51,10 @@ func (s *Spool) Read(seq uint64) (*Record, error) {
 		return nil, fmt.Errorf("record %d: %w", seq, ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read record %d: %w", seq, err)
+		return nil, s.told(fmt.Errorf("read record %d: %w", seq, err))
 	}
 	record, err := decodeRecord(seq, value)
-	return record, errors.Join(err, closer.Close())
+	return record, s.told(errors.Join(err, closer.Close()))
 }
 
 // Settled is a record that is no longer pending, and what was noted of it.
@@ -76,7 +80,7 @@ func (s *Spool) settledNow(kind byte, from uint64, each func(Settled) bool) erro
 		return ErrClosed
 	}
 	defer s.users.leave()
-	return s.settled(s.db, kind, from, each)
+	return s.told(s.settled(s.db, kind, from, each))
 }
 
 func (s *Spool) settled(r pebble.Reader, kind byte, from uint64, each func(Settled) bool) error {

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -33,9 +32,6 @@ type Ref struct {
 	Received time.Time
 }
 
-// ErrDamaged is the cause of every error about bytes on disk that do not decode.
-var ErrDamaged = errors.New("damaged entry")
-
 const (
 	kindRecord     = 'r'
 	kindID         = 'i'
@@ -46,6 +42,8 @@ const (
 )
 
 const refSize = IDSize + 8 + 8 + 8
+
+const seqKeySize = 1 + 8
 
 func seqKey(kind byte, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kind}, seq)

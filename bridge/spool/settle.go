@@ -49,7 +49,7 @@ func (s *Spool) settle(kind byte, settlements []Settlement, marks []Mark, how *p
 	batch := s.db.NewBatch()
 	change, err := s.stageSettlements(batch, kind, settlements)
 	if err != nil {
-		return err
+		return s.told(err)
 	}
 	stageMarks(batch, marks)
 	if err := s.apply(batch, how); err != nil {

@@ -82,6 +82,7 @@ type Spool struct {
 	db      *pebble.DB
 	lock    *pebble.Lock
 	disk    *disk
+	ledger  *ledger
 	metrics *metrics
 
 	held     held
@@ -93,6 +94,7 @@ type Spool struct {
 	intake intake
 	failed chan struct{} // closed at the first fault
 	fault  atomic.Pointer[error]
+	broken corruption
 
 	quit    chan struct{} // closed by Close: the sweeper leaves
 	done    sync.WaitGroup
@@ -103,7 +105,9 @@ type Spool struct {
 
 // Open opens the spool in dir, making it if need be. A record that was appended
 // and not settled before the last process ended is pending again.
-// The error is ErrLocked when another process has the directory.
+// The error is ErrLocked when another process has the directory, and ErrDamaged
+// when opening it would lose records: then nothing has been changed, unless the
+// damage is such that only opening finds it.
 func Open(dir string, opts Options) (*Spool, error) {
 	s := &Spool{
 		dir: dir, opts: opts.withDefaults(),
@@ -112,7 +116,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s.intake.wake = make(chan struct{}, 1)
 	if err := s.open(); err != nil {
-		return nil, fmt.Errorf("open spool %s: %w", dir, err)
+		return nil, fmt.Errorf("open spool %s: %w", dir, s.told(err))
 	}
 	s.metrics = newMetrics(s, s.opts.Registerer)
 	s.done.Add(2)
@@ -134,7 +138,8 @@ func (s *Spool) open() error {
 	}
 }
 
-func (s *Spool) openAndLearn() error {
+func (s *Spool) openAndLearn() (err error) {
+	defer catch(&err)
 	if err := s.openStore(); err != nil {
 		return err
 	}
@@ -153,12 +158,53 @@ func (s *Spool) openStore() error {
 		return err
 	}
 	s.disk = newDisk(s.opts.FS, s.dir, s.opts.BallastBytes, s.opts.Logger, s.kickSweep)
-	db, err := pebble.Open(s.dir, s.storeOptions(lock))
-	if err != nil {
+	if err := s.openLocked(lock); err != nil {
 		return errors.Join(err, lock.Close())
 	}
-	s.db, s.lock = db, lock
+	s.lock = lock
 	return nil
+}
+
+// openLocked opens the store, unless that would lose records.
+func (s *Spool) openLocked(lock *pebble.Lock) error {
+	found, err := inspect(s.opts.FS, s.dir)
+	if err == nil {
+		err = damaged(found.faults)
+	}
+	if err != nil {
+		return err
+	}
+	if found.torn != "" {
+		s.opts.Logger.Warn("spool: the write-ahead log's last write was cut off: normal after a power cut, else damage", "dir", s.dir, "place", found.torn)
+	}
+	options := s.storeOptions(lock)
+	if s.ledger, err = beginLedger(options.FS, s.dir, found.account, found.oldest); err != nil {
+		return err
+	}
+	if found.fresh {
+		err = makeStore(s.dir, options)
+	}
+	if err == nil {
+		s.db, err = pebble.Open(s.dir, options)
+	}
+	if err != nil {
+		return errors.Join(markedOpening(found.store(), err), s.ledger.close())
+	}
+	if err := s.rescue(found.rescue); err != nil {
+		return errors.Join(err, s.db.Close(), s.ledger.close())
+	}
+	return nil
+}
+
+// makeStore makes an empty store. Its first log is of an old format, in which
+// damage cannot be told from the log's end: what opens the store next makes
+// another.
+func makeStore(dir string, options *pebble.Options) error {
+	db, err := pebble.Open(dir, options)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // storeOptions tunes Pebble for a log of kilobyte records that are written once,
@@ -174,6 +220,11 @@ func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
 		// Memtables are counted against the cache: with less, nothing is cached, and
 		// a backlog is drained at a quarter of the speed.
 		CacheSize: 64 << 20,
+		EventListener: &pebble.EventListener{
+			WALCreated:      s.logCreated,
+			DataCorruption:  s.corruptionFound,
+			WriteStallBegin: s.stalled,
+		},
 	}
 	// The one look-up by id that an Append makes nearly always finds nothing:
 	// a bloom filter answers it without reading a block.
@@ -225,12 +276,18 @@ func (s *Spool) readLastSeq() (last uint64, err error) {
 	} else if err != nil && !errors.Is(err, pebble.ErrNotFound) {
 		return 0, fmt.Errorf("read last sequence number: %w", err)
 	}
-	iter, err := s.scan(kindRecord, 0)
+	highest, err := lastRecord(s.db)
+	return max(last, highest), err
+}
+
+// lastRecord is the highest number of a held record; 0 when there is none.
+func lastRecord(r pebble.Reader) (last uint64, err error) {
+	iter, err := scan(r, kindRecord, 0)
 	if err != nil {
 		return 0, err
 	}
 	if iter.Last() {
-		last = max(last, keySeq(iter.Key()))
+		last = keySeq(iter.Key())
 	}
 	return last, iter.Close()
 }
@@ -264,8 +321,13 @@ func (s *Spool) finish() error {
 	return s.release()
 }
 
+// release closes the store, then the ledger, and lets go of the directory last.
 func (s *Spool) release() error {
-	return errors.Join(s.db.Close(), s.lock.Close())
+	err := s.db.Close()
+	if err == nil {
+		err = s.ledger.note("closed")
+	}
+	return errors.Join(err, s.ledger.close(), s.lock.Close())
 }
 
 // get copies a value out of the store.

@@ -1,0 +1,179 @@
+package spool
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// ErrNotEmpty says that the directory to salvage to has something in it.
+var ErrNotEmpty = errors.New("directory is not empty")
+
+// Salvaged is what became of a damaged spool's records.
+type Salvaged struct {
+	Copied   Stats   // by the state they have now
+	Restated int64   // of those, pending because their state could not be read, or was none
+	Lost     []Loss  // records that are known to have been held and cannot be read
+	Gaps     []Gap   // in order: what was under their numbers had been evicted before, or is lost
+	Marks    int     // the caller's, copied
+	Faults   []Fault // why not all could be read; none: it could
+}
+
+// Gap is sequence numbers of which nothing is left.
+type Gap struct {
+	First, Last uint64
+}
+
+// Loss is a record that cannot be read. Of its Ref, only Seq is known when its
+// state could not be read either.
+type Loss struct {
+	Ref
+	State string // pending, retained, quarantined; or unknown
+}
+
+// Salvage copies every record that can still be read from a spool that no bridge
+// has open into a new one in to, with number, state, receipt and marks, and says
+// what was lost. Nothing in from is changed (but the file LOCK made if it is
+// missing). A store that does not open is read from its tables and logs; a record
+// of which it is in doubt whether it was delivered is pending again.
+// The error is ErrLocked when a process has the spool open, and ErrNotEmpty; after
+// any error the new directory is incomplete and to be removed. fs is where both
+// live, nil for the machine's.
+func Salvage(from, to string, fs vfs.FS) (Salvaged, error) {
+	s := &salvage{on: orDefault(fs), to: to}
+	if err := s.run(from); err != nil {
+		return s.result, fmt.Errorf("salvage spool %s to %s: %w", from, to, err)
+	}
+	return s.result, nil
+}
+
+// salvage is one in progress.
+type salvage struct {
+	on     vfs.FS
+	to     string
+	target *Spool
+	batch  *pebble.Batch
+	result Salvaged
+
+	last uint64 // the highest sequence number seen
+}
+
+func (s *salvage) run(from string) (err error) {
+	defer catch(&err)
+	if err := s.checkEmpty(); err != nil {
+		return err
+	}
+	e, err := examine(from, s.on)
+	if err != nil {
+		return err
+	}
+	err = s.copyAll(e)
+	s.result.Faults = e.faults.list
+	e.close()
+	return err
+}
+
+func (s *salvage) checkEmpty() error {
+	names, err := s.on.List(s.to)
+	if err == nil && len(names) > 0 {
+		return ErrNotEmpty
+	}
+	return nil
+}
+
+func (s *salvage) copyAll(e *examined) (err error) {
+	never := time.Duration(math.MaxInt64)
+	s.target, err = Open(s.to, Options{
+		FS: s.on, MaxBytes: math.MaxInt64, Retention: never, SweepEvery: never, BallastBytes: -1,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	s.batch = s.target.db.NewBatch()
+	err = e.remains.holdings(func(h holding) error { return s.copy(e, h) })
+	e.faults.endRun()
+	if err == nil {
+		s.copyMeta(e)
+		err = s.commit()
+	}
+	if err == nil {
+		err = s.target.db.Flush()
+	}
+	return errors.Join(err, s.target.Close())
+}
+
+// copy stages one record with its state, or notes that it is lost.
+func (s *salvage) copy(e *examined, h holding) error {
+	if h.seq > s.last+1 {
+		s.result.Gaps = append(s.result.Gaps, Gap{s.last + 1, h.seq - 1})
+	}
+	s.last = h.seq
+	for _, what := range h.faults {
+		e.faults.addRecord(h.seq, what)
+	}
+	if h.record == nil {
+		s.result.Lost = append(s.result.Lost, loss(h))
+		return nil
+	}
+	state := h.state()
+	stageHeld(s.batch, h.ref(), h.record, state)
+	s.result.Copied.of(state.kind).add(Tally{1, h.record.size()})
+	if len(h.states) != 1 {
+		s.result.Restated++
+	}
+	if s.batch.Len() < 1<<20 {
+		return nil
+	}
+	return s.commit()
+}
+
+func loss(h holding) Loss {
+	if len(h.states) == 0 {
+		return Loss{Ref: Ref{Seq: h.seq}, State: "unknown"}
+	}
+	return Loss{Ref: h.states[0].ref, State: stateNames[h.states[0].kind]}
+}
+
+// stageHeld writes the entries of a record in any state.
+func stageHeld(batch *pebble.Batch, ref Ref, r *Record, state stateEntry) {
+	stageRecord(batch, ref, r)
+	if state.kind == kindPending {
+		return
+	}
+	_ = batch.Delete(seqKey(kindPending, ref.Seq), nil)
+	_ = batch.Set(seqKey(state.kind, ref.Seq), appendSettled(nil, ref, state.at, state.note), nil)
+}
+
+// commit writes what is staged. It is synced as every append is: a log's reader
+// relies on it (see judge), and a disk that fails is then met in an orderly way.
+func (s *salvage) commit() error {
+	batch := s.batch
+	s.batch = s.target.db.NewBatch()
+	return s.target.apply(batch, pebble.Sync)
+}
+
+// copyMeta stages the marks, and the highest number that was ever given out.
+func (s *salvage) copyMeta(e *examined) {
+	last := s.last
+	c := e.remains.entries(kindMeta)
+	defer c.iter.close()
+	for ; c.valid; c.next() {
+		name, value := c.iter.key()[1:], c.iter.value()
+		switch {
+		case bytes.HasPrefix(name, []byte(markPrefix)):
+			_ = s.batch.Set(c.iter.key(), value, nil)
+			s.result.Marks++
+		case string(name) == metaLastSeq && len(value) == 8:
+			last = max(last, binary.BigEndian.Uint64(value))
+		}
+	}
+	_ = s.batch.Set(metaKey(metaLastSeq), binary.BigEndian.AppendUint64(nil, last), nil)
+}
