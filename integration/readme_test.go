@@ -68,7 +68,7 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	_, commands, _ := strings.Cut(string(help), "Commands:\n")
 	var want []string
-	for _, match := range regexp.MustCompile(`(?m)^  ([a-z]+)\b`).FindAllStringSubmatch(commands, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^  ([a-z]+(?: [a-z]+)*)`).FindAllStringSubmatch(commands, -1) {
 		want = append(want, match[1])
 	}
 	var got []string
@@ -130,4 +130,29 @@ func metricLabels(text string) map[string]string {
 		}
 	}
 	return labels
+}
+
+// Every test that the README's crash table names is there.
+func TestReadmeCrashTable(t *testing.T) {
+	names := map[string]bool{}
+	for _, row := range readmeTable(t, "| where it fails | what becomes of the webhook | tried by |") {
+		for name := range strings.SplitSeq(row[2], ", ") {
+			names[name] = true
+		}
+	}
+	if len(names) < 20 {
+		t.Fatalf("only %d tests are named", len(names))
+	}
+	for _, dir := range []string{".", "../bridge", "../bridge/spool"} {
+		out, err := exec.Command("go", "test", "-list", "^Test", dir).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.Lines(string(out)) {
+			delete(names, strings.TrimSpace(name))
+		}
+	}
+	for name := range names {
+		t.Errorf("README.md names %s, which is no test", name)
+	}
 }

@@ -26,6 +26,7 @@ type cli struct {
 	Demo        demoCommand        `cmd:"" help:"Show one incident's way through a bridge of its own, then exit."`
 	Send        sendCommand        `cmd:"" help:"Sign webhooks and post them to a bridge."`
 	Tail        tailCommand        `cmd:"" help:"Print webhooks as they arrive on NATS."`
+	Spool       spoolCommand       `cmd:"" help:"Look after the spool of a stopped bridge."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the running bridge would take a webhook, else 1."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
