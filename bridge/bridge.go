@@ -14,7 +14,8 @@ import (
 // Publisher is the way into JetStream, as *publisher.Publisher is.
 type Publisher interface {
 	// Publish sends m and tells its outcome to done, exactly once, without waiting
-	// for it. done does not block.
+	// for it. done does not block. A connection that was made after Stream last
+	// looked is not used.
 	Publish(m *publisher.Message, done func(publisher.Ack, *publisher.Error))
 	// Ready tells whether a Publish has a chance now.
 	Ready() bool
@@ -29,6 +30,9 @@ type Publisher interface {
 	// Find returns the sequence numbers of the messages with those ids which the
 	// stream has above a sequence number. Errors as of Stream.
 	Find(ctx context.Context, ids map[string]bool, after uint64) (map[string]uint64, error)
+	// IDAt returns the id of the stream's message with a sequence number, "" if
+	// there is none. Errors as of Stream.
+	IDAt(ctx context.Context, sequence uint64) (string, error)
 }
 
 // Options for New; the zero value of each is its default.

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -81,7 +82,25 @@ func (b *broker) Stream(ctx context.Context) (publisher.StreamState, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return publisher.StreamState{Created: b.created, Last: b.last, DuplicateWindow: b.window}, b.lookErr
+	first := b.last + 1
+	if len(b.stream) > 0 {
+		first = b.stream[0].sequence
+	}
+	return publisher.StreamState{Created: b.created, First: first, Last: b.last, DuplicateWindow: b.window}, b.lookErr
+}
+
+func (b *broker) IDAt(ctx context.Context, sequence uint64) (string, error) {
+	if err := b.answers(ctx); err != nil {
+		return "", err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.stream {
+		if m.sequence == sequence {
+			return m.ID, b.lookErr
+		}
+	}
+	return "", b.lookErr
 }
 
 func (b *broker) Find(ctx context.Context, ids map[string]bool, after uint64) (map[string]uint64, error) {
@@ -207,12 +226,22 @@ func (b *broker) store(m *publisher.Message, arrives bool) publisher.Ack {
 	return publisher.Ack{Stream: "S", Sequence: b.last}
 }
 
-// recreate makes another stream of the same name, in which somebody else has
-// published n messages.
-func (b *broker) recreate(n int) {
+// recreate makes another stream of the same name.
+func (b *broker) recreate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.created, b.last, b.stream = time.Now(), uint64(n), nil
+	b.created, b.last, b.stream = time.Now(), 0, nil
+}
+
+// publishOthers is somebody else publishing n messages.
+func (b *broker) publishOthers(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range n {
+		b.last++
+		m := &publisher.Message{ID: fmt.Sprintf("somebody else's %d", b.last), Incident: "somebody else's"}
+		b.stream = append(b.stream, stored{Message: m, sequence: b.last, at: time.Now()})
+	}
 }
 
 // rollBack forgets the newest n messages, as a store restored from a copy does.

@@ -23,6 +23,14 @@ type sentMark struct {
 type streamMark struct {
 	Created time.Time // zero: no stream seen yet
 	Highest uint64
+	ID      spool.ID // of the record whose number that is; zero: not known
+}
+
+// reach notes that a record has a sequence number.
+func (m *streamMark) reach(sequence uint64, id spool.ID) {
+	if sequence > m.Highest {
+		m.Highest, m.ID = sequence, id
+	}
 }
 
 const (
@@ -44,11 +52,10 @@ func encodeMark(created time.Time, numbers ...uint64) []byte {
 	return b
 }
 
-// loadMark reads a mark from the spool; nothing is changed if there is none.
-func loadMark(s *spool.Spool, name string, created *time.Time, numbers ...*uint64) error {
-	b, err := s.Mark(name)
-	if err != nil || b == nil {
-		return err
+// decodeMark reads what encodeMark wrote; nothing is changed if that is nothing.
+func decodeMark(name string, b []byte, created *time.Time, numbers ...*uint64) error {
+	if len(b) == 0 {
+		return nil
 	}
 	if len(b) != 8+8*len(numbers) {
 		return fmt.Errorf("%s: %d bytes: %w", name, len(b), errMark)
@@ -63,7 +70,8 @@ func loadMark(s *spool.Spool, name string, created *time.Time, numbers ...*uint6
 }
 
 func (m *sentMark) load(s *spool.Spool) error {
-	return loadMark(s, sentMarkName, &m.Created, &m.Seq, &m.Floor)
+	b, err := s.Mark(sentMarkName)
+	return errors.Join(err, decodeMark(sentMarkName, b, &m.Created, &m.Seq, &m.Floor))
 }
 
 func (m *sentMark) mark() spool.Mark {
@@ -71,9 +79,13 @@ func (m *sentMark) mark() spool.Mark {
 }
 
 func (m *streamMark) load(s *spool.Spool) error {
-	return loadMark(s, streamMarkName, &m.Created, &m.Highest)
+	b, err := s.Mark(streamMarkName)
+	if len(b) > len(m.ID) {
+		m.ID, b = spool.ID(b), b[len(m.ID):]
+	}
+	return errors.Join(err, decodeMark(streamMarkName, b, &m.Created, &m.Highest))
 }
 
 func (m *streamMark) mark() spool.Mark {
-	return spool.Mark{Name: streamMarkName, Value: encodeMark(m.Created, m.Highest)}
+	return spool.Mark{Name: streamMarkName, Value: append(m.ID[:len(m.ID):len(m.ID)], encodeMark(m.Created, m.Highest)...)}
 }

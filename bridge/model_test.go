@@ -212,14 +212,16 @@ func (w *world) loseData() {
 	w.broker.setReady(false)
 	time.Sleep(time.Minute) // the connection is gone: what was under way has come or not
 	if w.random.IntN(2) == 0 {
-		n := w.random.IntN(6)
-		w.broker.recreate(n)
-		w.note("stream lost, another has %d messages", n)
+		w.broker.recreate()
+		w.note("stream lost")
 	} else {
 		n := w.random.IntN(6)
 		w.broker.rollBack(n)
 		w.note("stream rolled back by %d", n)
 	}
+	others := w.random.IntN(8)
+	w.broker.publishOthers(others)
+	w.note("somebody else published %d", others)
 	w.broker.setReady(true)
 }
 

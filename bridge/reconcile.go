@@ -29,9 +29,6 @@ type retry struct {
 	due      time.Time
 }
 
-// lookupTimeout bounds one attempt, during which nothing is sent.
-const lookupTimeout = 10 * time.Second
-
 // mayReconcile: not while something is in flight whose outcome would change the
 // picture. Those outcomes come by themselves.
 func (r *relay) mayReconcile() bool {
@@ -45,8 +42,6 @@ func (r *relay) reconcile(ctx context.Context) error {
 	if !r.mayReconcile() || now.Before(r.lookups.due) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
 	err := r.compare(ctx, now)
 	var failed *lookupError
 	switch {
@@ -150,7 +145,7 @@ func (r *relay) lookUp(ctx context.Context, state publisher.StreamState) error {
 		}
 		r.looked.upTo = refs[len(refs)-1].Seq
 		from = r.looked.upTo + 1
-		if err := r.settleFound(ctx, refs, floor); err != nil {
+		if _, err := r.settleFound(ctx, refs, floor); err != nil {
 			return err
 		}
 	}
@@ -161,11 +156,12 @@ func (r *relay) lookUp(ctx context.Context, state publisher.StreamState) error {
 // lookupGroup bounds the memory of a look-up.
 const lookupGroup = 1 << 16
 
-// settleFound settles those of refs that the stream has above floor.
-func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64) error {
+// settleFound settles those of refs that the stream has above floor, and returns
+// their sequence numbers by id.
+func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64) (map[string]uint64, error) {
 	found, err := r.find(ctx, refs, floor)
-	if err != nil {
-		return err
+	if err != nil || len(found) == 0 {
+		return nil, err
 	}
 	now := time.Now()
 	var acked, quarantined []spool.Settlement
@@ -174,7 +170,7 @@ func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64)
 		if !ok {
 			continue
 		}
-		r.stream.Highest = max(r.stream.Highest, sequence)
+		r.stream.reach(sequence, ref.ID)
 		d := delivery{Ack: publisher.Ack{Stream: r.publisher.StreamName(), Sequence: sequence, Duplicate: true}}
 		if m, err := r.read(ref); err == nil && m.Quarantined {
 			d.Reason = "cannot be keyed"
@@ -183,7 +179,7 @@ func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64)
 		}
 		acked = append(acked, spool.Settlement{Ref: ref, At: now, Note: d.encode()})
 	}
-	return errors.Join(r.noteAcked(acked), r.noteQuarantined(quarantined))
+	return found, errors.Join(r.noteAcked(acked), r.noteQuarantined(quarantined))
 }
 
 // find asks the stream which of the records it has above floor.
@@ -237,5 +233,5 @@ func (r *relay) seen(o outcome) {
 		r.reconciled = false
 		return
 	}
-	r.stream.Highest = max(r.stream.Highest, o.ack.Sequence)
+	r.stream.reach(o.ack.Sequence, o.lane.head().ID)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -310,12 +311,14 @@ func TestHealSendsJustWhatIsMissing(t *testing.T) {
 	runUntilDrained(t, b)
 	before := fake.stream
 
-	fake.recreate(10)
+	fake.recreate()
+	fake.publishOthers(10)
 	for _, m := range before[1:3] { // of six, somebody restores two
 		fake.store(m.Message, true)
 	}
 	accept(t, b, body("a", 6))
 	runUntilDrained(t, b)
+	checkReceipts(t, s, fake)
 	want := []int{1, 2, 0, 3, 4, 5, 6}
 	got := fake.published("a")
 	for i, n := range want {
@@ -329,6 +332,29 @@ func TestHealSendsJustWhatIsMissing(t *testing.T) {
 	}
 }
 
+// checkReceipts: each names the message's place in the stream, also of what was
+// found there again.
+func checkReceipts(t *testing.T, s *spool.Spool, b *broker) {
+	t.Helper()
+	want, got := map[string]uint64{}, map[string]uint64{}
+	for _, m := range b.stream {
+		if m.Incident != "somebody else's" {
+			want[m.ID] = m.sequence
+		}
+	}
+	err := s.Retained(0, func(r spool.Settled) bool {
+		d, err := decodeDelivery(r.Note)
+		if err != nil {
+			t.Error(err)
+		}
+		got[idText(r.ID)] = d.Ack.Sequence
+		return true
+	})
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("receipts: %v, want to got %s", err, diff)
+	}
+}
+
 // What could not be keyed was published as well, and is healed as well.
 func TestHealSendsWhatWasQuarantined(t *testing.T) {
 	s := openSpool(t, vfs.NewMem())
@@ -337,7 +363,7 @@ func TestHealSendsWhatWasQuarantined(t *testing.T) {
 	b := New(s, fake, Options{Logger: quiet})
 	accept(t, b, []byte("hello"))
 	runUntilDrained(t, b)
-	fake.recreate(0)
+	fake.recreate()
 	accept(t, b, body("a", 0))
 	runUntilDrained(t, b)
 	if got := fake.published(""); len(fake.stream) != 2 || len(got) != 1 || got[0] != "hello" {

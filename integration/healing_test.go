@@ -72,6 +72,36 @@ func TestStoreRolledBack(t *testing.T) {
 	checkHealed(t, b, lost)
 }
 
+// Two bridges share a stream that comes back as an older copy of itself. What the
+// one sends again takes the numbers of what the other has to send again.
+func TestStoreRolledBackUnderTwoBridges(t *testing.T) {
+	n := startNATS(t)
+	bridges := []*bridgeProcess{startQuick(t, n.url()), startQuick(t, n.url())}
+	var l load
+	passAll := func() {
+		for _, b := range bridges {
+			l = append(l, pass(t, b.url, time.Second)...)
+			b.awaitDelivered()
+		}
+	}
+	passAll()
+	n.kill()
+	older := n.copyStore(t)
+	n.restart(t)
+	passAll()
+	n.kill()
+	bridges[1].kill() // it comes back when the first has healed its own
+	n.rollBack(t, older)
+	n.restart(t)
+	eventually(t, time.Minute, "the loss is noticed", func() bool { return bridges[0].said(healedLine) > 0 })
+	bridges[0].awaitDelivered()
+	l = append(l, pass(t, bridges[0].url, 2*time.Second)...)
+	bridges[1] = bridges[1].again(t)
+	eventually(t, time.Minute, "the loss is noticed", func() bool { return bridges[1].said(healedLine) > 0 })
+	passAll()
+	auditClean(t, n.url(), l)
+}
+
 // The same at random moments of a load, again and again, by turns rolled back and
 // wiped: just what is missing is sent, in order.
 func TestStoreLostUnderLoad(t *testing.T) {

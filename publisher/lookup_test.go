@@ -76,3 +76,20 @@ func TestFindWithHoles(t *testing.T) {
 		t.Errorf("in an emptied stream: %v, %v", got, err)
 	}
 }
+
+func TestIDAt(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), nil)
+	ensure(t, p)
+	for i := range 4 {
+		send(t, p, incident(fmt.Sprint("id", i)))
+	}
+	if err := stream(t, s.ClientURL()).DeleteMsg(context.Background(), 2); err != nil {
+		t.Fatal(err)
+	}
+	for sequence, want := range map[uint64]string{1: "id0", 2: "", 3: "id2", 4: "id3", 5: "", 100: ""} {
+		if got, err := p.IDAt(context.Background(), sequence); err != nil || got != want {
+			t.Errorf("at %d: %q, %v, want %q", sequence, got, err, want)
+		}
+	}
+}

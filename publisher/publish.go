@@ -24,6 +24,9 @@ type outcome struct {
 // Publish sends m and returns. done is called exactly once, with an error or an
 // acknowledgement, possibly before Publish returns; it must not block. After an
 // error JetStream may still have the message, unless the error is permanent.
+//
+// A connection that was made since Stream last looked is not used: the server
+// behind it may have lost what must be there before m.
 func (p *Publisher) Publish(m *Message, done func(Ack, *Error)) {
 	msg := &nats.Msg{Subject: p.subject(m), Header: header(m), Data: m.Data}
 	p.mu.Lock()
@@ -37,8 +40,11 @@ func (p *Publisher) Publish(m *Message, done func(Ack, *Error)) {
 // hand gives msg to the client, whose error on a closed connection says so only
 // in its text.
 func (p *Publisher) hand(msg *nats.Msg) error {
-	if p.nc.IsClosed() {
+	switch {
+	case p.nc.IsClosed():
 		return nats.ErrConnectionClosed
+	case p.connection() != p.lookedAt.Load():
+		return nats.ErrConnectionReconnecting
 	}
 	_, err := p.js.PublishMsgAsync(msg, noRetry)
 	return err

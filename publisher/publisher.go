@@ -60,10 +60,11 @@ type Publisher struct {
 	unacked map[*nats.Msg]outcome // by the message as the client hands it back
 	drift   string                // of the stream, as it was at the last look
 
-	changed chan struct{}  // capacity 1: the connection came or went
-	blind   atomic.Bool    // this connection may publish, and not ask about streams
-	quit    chan struct{}  // closed by Close
-	reports rate.Sometimes // bounds the log lines about what the server says
+	changed  chan struct{}  // capacity 1: the connection came or went
+	lookedAt atomic.Uint64  // the connection over which Stream last looked
+	blind    atomic.Bool    // this connection may publish, and not ask about streams
+	quit     chan struct{}  // closed by Close
+	reports  rate.Sometimes // bounds the log lines about what the server says
 }
 
 // New starts connecting and returns; it goes on trying for ever. An error means
@@ -146,6 +147,9 @@ func (p *Publisher) reported(err error) {
 // Ready tells whether a message handed to Publish now has a chance: a connection
 // to NATS stands.
 func (p *Publisher) Ready() bool { return p.nc.IsConnected() }
+
+// connection tells one connection from the next.
+func (p *Publisher) connection() uint64 { return p.nc.Stats().Reconnects }
 
 // Changed receives after a connection was made or lost: one signal for any number
 // of changes. It has one reader, the relay.

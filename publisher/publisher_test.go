@@ -271,6 +271,31 @@ func TestServerComesLateAndGoes(t *testing.T) {
 	}
 }
 
+// What stands behind a new connection may have lost what must be there first: it
+// is looked at before it is used.
+func TestNewConnectionIsLookedAtFirst(t *testing.T) {
+	dir := t.TempDir()
+	s := runServer(t, dir, 0, nil)
+	port := portOf(t, s.ClientURL())
+	p := newPublisher(t, s.ClientURL(), nil)
+	ensure(t, p)
+	if r := send(t, p, incident("first")); r.err != nil {
+		t.Fatal(r.err)
+	}
+	s.Shutdown()
+	s.WaitForShutdown()
+	eventually(t, "disconnected", func() bool { return !p.Ready() })
+	runServer(t, dir, port, nil)
+	eventually(t, "connected again", p.Ready)
+	if r := send(t, p, incident("second")); r.err == nil || r.err.Reason != "disconnected" || r.err.Uncertain {
+		t.Errorf("over a connection that nobody has looked at: %+v", r)
+	}
+	ensure(t, p)
+	if r := send(t, p, incident("third")); r.err != nil || r.ack.Sequence != 2 {
+		t.Errorf("over one that has been looked at: %+v", r)
+	}
+}
+
 func TestClose(t *testing.T) {
 	s := runServer(t, t.TempDir(), 0, nil)
 	p := newPublisher(t, s.ClientURL(), nil)

@@ -76,9 +76,10 @@ type StreamState struct {
 	// Created tells one stream from another of the same name: a stream that was
 	// deleted and made again, or whose server lost its store, has another.
 	Created time.Time
-	// Last is the highest sequence number given out. It never falls, unless the
-	// server lost messages.
-	Last uint64
+	// First is the sequence number of the first message, Last+1 if there is none:
+	// what is below was removed. Last is the highest number given out: it never
+	// falls, unless the server lost messages.
+	First, Last uint64
 	// DuplicateWindow is how long the stream knows a Nats-Msg-Id.
 	DuplicateWindow time.Duration
 }
@@ -88,10 +89,14 @@ func (p *Publisher) StreamName() string { return p.opts.Stream.Name }
 
 // Stream makes the stream if it is missing, corrects one that the bridge made,
 // warns of what is different in one that it did not make, and returns its state.
+// From then on Publish uses the connection that stands now.
 // Whoever has messages in flight must not call it: they could end up in the old
 // stream or in the new one. The error is ErrNoRights when it never will succeed
 // over this connection.
 func (p *Publisher) Stream(ctx context.Context) (StreamState, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	p.lookedAt.Store(p.connection())
 	if p.blind.Load() {
 		return StreamState{}, ErrNoRights
 	}
@@ -102,7 +107,11 @@ func (p *Publisher) Stream(ctx context.Context) (StreamState, error) {
 	if err != nil {
 		return StreamState{}, fmt.Errorf("stream %s: %w", p.opts.Stream.Name, err)
 	}
-	return StreamState{Created: info.Created, Last: info.State.LastSeq, DuplicateWindow: info.Config.Duplicates}, nil
+	first := info.State.FirstSeq
+	if info.State.Msgs == 0 { // then it may be 0 or the next
+		first = info.State.LastSeq + 1
+	}
+	return StreamState{Created: info.Created, First: first, Last: info.State.LastSeq, DuplicateWindow: info.Config.Duplicates}, nil
 }
 
 func (p *Publisher) ensureStream(ctx context.Context) (*jetstream.StreamInfo, error) {
