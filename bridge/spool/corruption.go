@@ -2,6 +2,7 @@ package spool
 
 import (
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -10,20 +11,19 @@ import (
 type corruption struct {
 	mu    sync.Mutex
 	files map[string]bool
+	stall chan struct{} // closed when writes no longer wait; of the store's events alone
 }
 
-// note is whether the file is a new one, and any whether there is one.
+// note tells whether the file is a new one.
 func (c *corruption) note(file string) (isNew bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.files[file] {
-		return false
-	}
 	if c.files == nil {
 		c.files = map[string]bool{}
 	}
+	isNew = !c.files[file]
 	c.files[file] = true
-	return true
+	return isNew
 }
 
 func (c *corruption) any() bool {
@@ -41,20 +41,42 @@ func (s *Spool) corruptionFound(info pebble.DataCorruptionInfo) {
 	}
 }
 
-// stalled: writes wait for compactions. Those that meet a damaged block never
-// end, so the wait would not either.
+// stallPatience is how long writes may wait for flushes and compactions before the
+// spool fails if files are damaged. A burst of writes waits for seconds.
+const stallPatience = 30 * time.Second
+
+// stalled: writes wait from now on. If that is for a compaction that meets a
+// damaged block, which never ends, they would wait for ever: the spool fails. The
+// goroutine ends with the stall, or with that.
 func (s *Spool) stalled(info pebble.WriteStallBeginInfo) {
-	if s.broken.any() {
-		s.setFault("writes wait for a compaction that a damaged file prevents (" + info.Reason + "): " + remedy(s.opts.FS, s.dir))
-	}
+	ended := make(chan struct{})
+	s.broken.stall = ended
+	go func() {
+		look := time.NewTicker(stallPatience)
+		defer look.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-s.failed:
+				return
+			case <-look.C:
+				if s.broken.any() {
+					s.setFault("writes wait for a compaction that a damaged file prevents (" + info.Reason + "): " + remedy(s.opts.FS, s.dir))
+				}
+			}
+		}
+	}()
 }
+
+func (s *Spool) stallEnded() { close(s.broken.stall) }
 
 // logCreated notes a new log before records can be in it.
 func (s *Spool) logCreated(info pebble.WALCreateInfo) {
 	if info.Err != nil {
 		return
 	}
-	if err := s.ledger.note(logLine(uint64(info.FileNum))); err != nil {
+	if err := s.ledger.AddLog(uint64(info.FileNum)); err != nil {
 		s.fail(err.Error())
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -68,18 +70,43 @@ func TestDamagedBlockIsOnlyItsRecords(t *testing.T) {
 }
 
 // TestStallBehindDamage: writes that wait for a compaction which cannot end would
-// wait for ever. Without damage, a stall is just that.
+// wait for ever. Without damage a stall is just that, and one that ends is.
 func TestStallBehindDamage(t *testing.T) {
-	s := openSpool(t, testDir, memOptions())
-	s.stalled(pebble.WriteStallBeginInfo{Reason: "L0 file count limit exceeded"})
-	if err := s.Err(); err != nil {
-		t.Fatalf("a stall is taken for a failure: %v", err)
+	const short, long = stallPatience / 3, 2*stallPatience + time.Second
+	for _, tc := range []struct {
+		name         string
+		before, amid bool // when the damage is found
+		lasts        time.Duration
+		fails        bool
+	}{
+		{"no damage", false, false, long, false},
+		{"a short stall", true, false, short, false},
+		{"a long stall", true, false, long, true},
+		{"damage found amid a stall", false, true, long, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &Spool{dir: testDir, opts: memOptions(), failed: make(chan struct{})}
+				found := func(now bool) {
+					if now {
+						s.corruptionFound(pebble.DataCorruptionInfo{Path: "000007.sst", Details: os.ErrInvalid})
+					}
+				}
+				found(tc.before)
+				s.stalled(pebble.WriteStallBeginInfo{Reason: "L0 file count limit exceeded"})
+				time.Sleep(tc.lasts / 2)
+				found(tc.amid)
+				time.Sleep(tc.lasts / 2)
+				s.stallEnded()
+				time.Sleep(long)
+				err := s.Err()
+				if (err != nil) != tc.fails {
+					t.Fatalf("error %v, want one: %v", err, tc.fails)
+				}
+				if tc.fails && (!errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "L0 file count") || !strings.Contains(err.Error(), "spool verify")) {
+					t.Errorf("error %v", err)
+				}
+			})
+		})
 	}
-	s.corruptionFound(pebble.DataCorruptionInfo{Path: "000007.sst", Details: os.ErrInvalid})
-	s.stalled(pebble.WriteStallBeginInfo{Reason: "L0 file count limit exceeded"})
-	err := s.Err()
-	if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "L0 file count") || !strings.Contains(err.Error(), "spool verify") {
-		t.Errorf("error %v", err)
-	}
-	_ = s.Close() // says the same
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // specimen is a spool directory on a real disk and what is in it.
@@ -231,10 +233,10 @@ func TestDamage(t *testing.T) {
 		{file: marker, what: "missing", closed: true},
 		{file: marker, what: "filled", how: func([]byte) []byte { return []byte("junk") }, opens: true, unseen: true},
 		{file: formatted, what: "missing"},
-		{file: ledgerName, what: "missing"},
-		{file: ledgerName, what: "empty", how: truncated(0)},
-		{file: ledgerName, what: "flipped in the first line", how: flipped(0.1)},
-		{file: ledgerName, what: "flipped in the second line", how: flipped(0.7)},
+		{file: storefiles.LedgerName, what: "missing"},
+		{file: storefiles.LedgerName, what: "empty", how: truncated(0)},
+		{file: storefiles.LedgerName, what: "flipped in the first line", how: flipped(0.1)},
+		{file: storefiles.LedgerName, what: "flipped in the second line", how: flipped(0.7)},
 		{file: "LOCK", what: "missing", opens: true, unseen: true},
 		{file: "LOCK", what: "filled", how: func([]byte) []byte { return []byte("junk") }, opens: true, unseen: true},
 		{file: ballastName, what: "missing", opens: true, unseen: true},

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // makeDirectory makes dir and its missing parents, and syncs the directory above
@@ -22,15 +24,7 @@ func makeDirectory(on vfs.FS, dir string) error {
 	if err := on.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return syncDirectory(on, parent)
-}
-
-func syncDirectory(on vfs.FS, dir string) error {
-	d, err := on.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return storefiles.SyncDirectory(on, parent)
 }
 
 // lockDirectory takes the lock that one process at a time can have. A lock file

@@ -43,11 +43,12 @@
 //
 // # Damage
 //
-// Opening the store repairs what a crash leaves, and with it hides some damage: it
-// takes a missing manifest for a new store, a broken one for a shorter one, a
+// Opening a Pebble store repairs what a crash leaves, and with it hides some damage:
+// it takes a missing manifest for a new store, a broken one for a shorter one, a
 // missing log for an empty one, and damage near a log's end for its end; then it
-// removes what it no longer refers to. So Open looks first (inspect) and gives
-// ErrDamaged when records would be lost, with all files as they were:
+// removes what it no longer refers to. So Open looks first (storefiles.Inspect), and
+// when records would be lost gives ErrDamaged with the place and the remedy, and
+// leaves all files as they were:
 //
 //	marker or manifest missing, manifest cut short  by what else is there, and the ledger
 //	log missing                                     by the ledger
@@ -57,20 +58,22 @@
 //	log cut off, after Close                        by the ledger and the log's trailer
 //	table missing or of another length              by the manifest
 //
-// One append behind a gap may be either; it is kept (rescue). What is damaged at
-// the very end of the log of a killed process, with nothing readable behind it,
-// cannot be told from a write that was cut off: Open logs a warning when there is
-// half a write, and nothing when there are zeroes or nothing.
+// What a power cut leaves is no damage. A write that was cut off at the very end of
+// the log of a killed process is warned of, and dropped; zeroes or nothing there are
+// as usual. One append behind a gap may be either: it is appended again (rescue), and
+// noted in the ledger first, since opening the store removes the log.
 //
 // Blocks of tables are checked when they are read. One that does not fit its
 // checksum while the spool runs is logged once as an error, and concerns only
-// what is in it: Read gives ErrDamaged, so that the caller can set the record
-// aside, and an Append whose id would have to be looked up there is refused.
-// Listings that meet such a block end with ErrDamaged, so an Open that cannot count
-// what is pending is refused. When writes come to wait for a compaction that such
-// a block prevents, the spool fails.
+// what is in it: Read gives ErrDamaged, and the caller sets that record aside;
+// an Append whose id would have to be looked up there is refused; a listing ends
+// with ErrDamaged, so that a spool which cannot count what is pending does not open.
+// When writes wait too long, as for a compaction that such a block prevents, the
+// spool fails.
 //
-// Verify checks all of a spool and Salvage makes a new one of what can be read,
-// from tables and logs if need be. Records that they find are right to the byte;
-// of one whose state is lost Salvage says that it is pending.
+// The way out is the operator's. Verify reads every block and holds all entries
+// against each other, changing nothing; Salvage makes a new spool of what can be
+// read, from tables and logs one by one (storefiles.Remains) since the store would
+// give nothing of what a damaged file overlaps. Records that they find are right to
+// the byte; of one whose state is lost Salvage says that it is pending.
 package spool

@@ -7,6 +7,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // Failed is closed when the disk has failed under the spool: a write or an fsync
@@ -77,7 +79,7 @@ func (fs dirSyncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.Fil
 	if err != nil || !strings.HasPrefix(fs.PathBase(name), "MANIFEST-") {
 		return f, err
 	}
-	if err := syncDirectory(fs.FS, fs.PathDir(name)); err != nil {
+	if err := storefiles.SyncDirectory(fs.FS, fs.PathDir(name)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -85,7 +87,7 @@ func (fs dirSyncFS) Create(name string, category vfs.DiskWriteCategory) (vfs.Fil
 
 func (fs dirSyncFS) Remove(name string) error {
 	if strings.HasPrefix(fs.PathBase(name), "marker.") {
-		if err := syncDirectory(fs.FS, fs.PathDir(name)); err != nil {
+		if err := storefiles.SyncDirectory(fs.FS, fs.PathDir(name)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,8 @@ package spool
 import (
 	"fmt"
 	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // stateKinds are the kinds of state entries. Where a record has several, of which
@@ -29,67 +31,67 @@ type holding struct {
 }
 
 // holdings calls each with what is held, in order, until it returns an error.
-func (r *remains) holdings(each func(holding) error) error {
-	cursors := map[byte]*cursor{}
+func (e *examined) holdings(each func(holding) error) error {
+	var all []*storefiles.Entries
 	for _, kind := range append([]byte{kindRecord}, stateKinds...) {
-		cursors[kind] = r.entries(kind)
-		defer cursors[kind].iter.close()
+		entries := e.Entries(kind, true)
+		defer entries.Close()
+		all = append(all, entries)
 	}
 	for {
-		seq, ok := lowest(cursors)
+		h, ok := nextHolding(all)
 		if !ok {
 			return nil
 		}
-		if err := each(take(cursors, seq)); err != nil {
+		for _, what := range h.faults {
+			e.faults.addRecord(h.seq, what)
+		}
+		if err := each(h); err != nil {
 			return err
 		}
 	}
 }
 
-func lowest(cursors map[byte]*cursor) (seq uint64, ok bool) {
-	for _, c := range cursors {
-		if c.valid && (!ok || c.at < seq) {
-			seq, ok = c.at, true
+// nextHolding makes one of the entries with the lowest number and moves on.
+func nextHolding(all []*storefiles.Entries) (h holding, ok bool) {
+	for _, e := range all {
+		if e.Valid && (!ok || keySeq(e.Key) < h.seq) {
+			h.seq, ok = keySeq(e.Key), true
 		}
 	}
-	return seq, ok
-}
-
-// take makes a holding of the entries under seq and moves the cursors on.
-func take(cursors map[byte]*cursor, seq uint64) holding {
-	h := holding{seq: seq}
-	for _, kind := range stateKinds {
-		if c := cursors[kind]; c.valid && c.at == seq {
-			h.addState(kind, c.iter.value())
-			c.next()
-		}
+	if !ok {
+		return h, false
 	}
-	if c := cursors[kindRecord]; c.valid && c.at == seq {
-		h.addRecord(c.iter.value())
-		c.next()
+	for _, e := range all {
+		if e.Valid && keySeq(e.Key) == h.seq {
+			h.add(e.Key[0], e.Value)
+			e.Next()
+		}
 	}
 	h.check()
-	return h
+	return h, true
 }
 
 func (h *holding) fault(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf(format, args...))
 }
 
-func (h *holding) addRecord(value []byte) {
-	r, err := decodeRecord(h.seq, value)
-	if err != nil {
-		h.fault("the record does not decode")
+func (h *holding) add(kind byte, value []byte) {
+	if kind != kindRecord {
+		h.addState(kind, value)
 		return
 	}
-	h.record = r
+	var err error
+	if h.record, err = decodeRecord(h.seq, value); err != nil {
+		h.fault("the record does not decode")
+	}
 }
 
 func (h *holding) addState(kind byte, value []byte) {
 	s := stateEntry{kind: kind}
 	ref, rest, err := decodeRef(h.seq, value)
 	if s.ref = ref; err == nil && kind != kindPending {
-		s.at, s.note, err = decodeSettled(h.seq, append([]byte(nil), rest...))
+		s.at, s.note, err = decodeSettled(h.seq, rest)
 	}
 	if err != nil {
 		h.fault("the entry of its state (%s) does not decode", stateNames[kind])
@@ -100,21 +102,21 @@ func (h *holding) addState(kind byte, value []byte) {
 
 // check holds record and states against each other.
 func (h *holding) check() {
-	if h.record == nil && len(h.faults) == 0 {
-		h.fault("there is a state (%s), but no record that can be read", stateNames[h.states[0].kind])
-	}
-	if len(h.states) == 0 && len(h.faults) == 0 {
-		h.fault("there is a record, but no state that can be read")
-	}
-	if len(h.states) > 1 {
+	switch {
+	case len(h.states) > 1:
 		h.fault("there are %d states", len(h.states))
+	case len(h.faults) > 0:
+	case h.record == nil:
+		h.fault("there is a state (%s), but no record that can be read", stateNames[h.state().kind])
+	case len(h.states) == 0:
+		h.fault("there is a record, but no state that can be read")
 	}
 	if h.record == nil {
 		return
 	}
 	for _, s := range h.states {
 		if want := h.ref(); s.ref != want {
-			h.fault("the state (%s) is of another record: %s", stateNames[s.kind], refDifference(want, s.ref))
+			h.fault("the state (%s) is of another record", stateNames[s.kind])
 		}
 	}
 }
@@ -123,18 +125,6 @@ func (h *holding) check() {
 func (h *holding) ref() Ref {
 	r := h.record
 	return Ref{Seq: h.seq, ID: r.ID, Key: r.Key, Size: r.size(), Received: r.Received}
-}
-
-func refDifference(record, state Ref) string {
-	switch {
-	case record.ID != state.ID:
-		return fmt.Sprintf("id %x, the record's is %x", state.ID, record.ID)
-	case record.Size != state.Size:
-		return fmt.Sprintf("%d bytes, the record has %d", state.Size, record.Size)
-	case record.Key != state.Key:
-		return "another ordering key"
-	}
-	return "received at another time"
 }
 
 // state is the one that holds; without any it is pending, so that it is not lost.

@@ -1,16 +1,18 @@
 package spool
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // ErrNotEmpty says that the directory to salvage to has something in it.
@@ -66,7 +68,7 @@ type salvage struct {
 }
 
 func (s *salvage) run(from string) (err error) {
-	defer catch(&err)
+	defer storefiles.Catch(&err)
 	if err := s.checkEmpty(); err != nil {
 		return err
 	}
@@ -74,9 +76,9 @@ func (s *salvage) run(from string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer e.close()
 	err = s.copyAll(e)
 	s.result.Faults = e.faults.list
-	e.close()
 	return err
 }
 
@@ -98,9 +100,7 @@ func (s *salvage) copyAll(e *examined) (err error) {
 		return err
 	}
 	s.batch = s.target.db.NewBatch()
-	err = e.remains.holdings(func(h holding) error { return s.copy(e, h) })
-	e.faults.endRun()
-	if err == nil {
+	if err = e.holdings(s.copy); err == nil {
 		s.copyMeta(e)
 		err = s.commit()
 	}
@@ -111,14 +111,11 @@ func (s *salvage) copyAll(e *examined) (err error) {
 }
 
 // copy stages one record with its state, or notes that it is lost.
-func (s *salvage) copy(e *examined, h holding) error {
+func (s *salvage) copy(h holding) error {
 	if h.seq > s.last+1 {
 		s.result.Gaps = append(s.result.Gaps, Gap{s.last + 1, h.seq - 1})
 	}
 	s.last = h.seq
-	for _, what := range h.faults {
-		e.faults.addRecord(h.seq, what)
-	}
 	if h.record == nil {
 		s.result.Lost = append(s.result.Lost, loss(h))
 		return nil
@@ -163,16 +160,15 @@ func (s *salvage) commit() error {
 // copyMeta stages the marks, and the highest number that was ever given out.
 func (s *salvage) copyMeta(e *examined) {
 	last := s.last
-	c := e.remains.entries(kindMeta)
-	defer c.iter.close()
-	for ; c.valid; c.next() {
-		name, value := c.iter.key()[1:], c.iter.value()
-		switch {
-		case bytes.HasPrefix(name, []byte(markPrefix)):
-			_ = s.batch.Set(c.iter.key(), value, nil)
+	c := e.Entries(kindMeta, false)
+	defer c.Close()
+	for ; c.Valid; c.Next() {
+		switch name := string(c.Key[1:]); {
+		case strings.HasPrefix(name, markPrefix):
+			_ = s.batch.Set(c.Key, c.Value, nil)
 			s.result.Marks++
-		case string(name) == metaLastSeq && len(value) == 8:
-			last = max(last, binary.BigEndian.Uint64(value))
+		case name == metaLastSeq && len(c.Value) == 8:
+			last = max(last, binary.BigEndian.Uint64(c.Value))
 		}
 	}
 	_ = s.batch.Set(metaKey(metaLastSeq), binary.BigEndian.AppendUint64(nil, last), nil)

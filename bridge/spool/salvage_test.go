@@ -3,6 +3,8 @@ package spool
 import (
 	"errors"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // TestSalvageKeepsAll of a spool whose manifest is gone, so that nothing but its
@@ -37,9 +39,9 @@ func TestSalvageKeepsAll(t *testing.T) {
 		}
 		wantPending, wantRetained, wantQuarantined := pending(t, s), listed(t, s.Retained, 0), listed(t, s.Quarantined, 0)
 		closeSpool(t, s)
-		manifest, err := currentManifest(opts.FS, testDir)
+		store, err := pebble.Peek(testDir, opts.FS)
 		if err == nil {
-			err = opts.FS.Remove(opts.FS.PathJoin(testDir, manifest))
+			err = opts.FS.Remove(store.ManifestFilename)
 		}
 		if err != nil {
 			t.Fatal(err)

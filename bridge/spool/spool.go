@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // What a caller decides on.
@@ -82,7 +84,7 @@ type Spool struct {
 	db      *pebble.DB
 	lock    *pebble.Lock
 	disk    *disk
-	ledger  *ledger
+	ledger  *storefiles.Ledger
 	metrics *metrics
 
 	held     held
@@ -139,7 +141,7 @@ func (s *Spool) open() error {
 }
 
 func (s *Spool) openAndLearn() (err error) {
-	defer catch(&err)
+	defer storefiles.Catch(&err)
 	if err := s.openStore(); err != nil {
 		return err
 	}
@@ -167,38 +169,38 @@ func (s *Spool) openStore() error {
 
 // openLocked opens the store, unless that would lose records.
 func (s *Spool) openLocked(lock *pebble.Lock) error {
-	found, err := inspect(s.opts.FS, s.dir)
+	found, err := storefiles.Inspect(s.opts.FS, s.dir, appendedIn)
 	if err == nil {
-		err = damaged(found.faults)
+		err = storefiles.Damage(found.Faults)
 	}
 	if err != nil {
 		return err
 	}
-	if found.torn != "" {
-		s.opts.Logger.Warn("spool: the write-ahead log's last write was cut off: normal after a power cut, else damage", "dir", s.dir, "place", found.torn)
+	if found.Torn != "" {
+		s.opts.Logger.Warn("spool: the write-ahead log's last write was cut off: normal after a power cut, else damage", "dir", s.dir, "place", found.Torn)
 	}
 	options := s.storeOptions(lock)
-	if s.ledger, err = beginLedger(options.FS, s.dir, found.account, found.oldest); err != nil {
+	if s.ledger, err = found.BeginLedger(options.FS); err != nil {
 		return err
 	}
-	if found.fresh {
+	if found.Old {
 		err = makeStore(s.dir, options)
 	}
 	if err == nil {
 		s.db, err = pebble.Open(s.dir, options)
 	}
 	if err != nil {
-		return errors.Join(markedOpening(found.store(), err), s.ledger.close())
+		return errors.Join(found.MarkedOpening(err), s.ledger.Close(false))
 	}
-	if err := s.rescue(found.rescue); err != nil {
-		return errors.Join(err, s.db.Close(), s.ledger.close())
+	if err := s.rescue(found.Rescue); err != nil {
+		return errors.Join(err, s.db.Close(), s.ledger.Close(false))
 	}
 	return nil
 }
 
-// makeStore makes an empty store. Its first log is of an old format, in which
-// damage cannot be told from the log's end: what opens the store next makes
-// another.
+// makeStore makes an empty store, or one of an older format a newer one. The log
+// that is made with it is of the old format, in which damage cannot be told from the
+// log's end: what opens the store next makes another.
 func makeStore(dir string, options *pebble.Options) error {
 	db, err := pebble.Open(dir, options)
 	if err != nil {
@@ -224,6 +226,7 @@ func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
 			WALCreated:      s.logCreated,
 			DataCorruption:  s.corruptionFound,
 			WriteStallBegin: s.stalled,
+			WriteStallEnd:   s.stallEnded,
 		},
 	}
 	// The one look-up by id that an Append makes nearly always finds nothing:
@@ -324,10 +327,7 @@ func (s *Spool) finish() error {
 // release closes the store, then the ledger, and lets go of the directory last.
 func (s *Spool) release() error {
 	err := s.db.Close()
-	if err == nil {
-		err = s.ledger.note("closed")
-	}
-	return errors.Join(err, s.ledger.close(), s.lock.Close())
+	return errors.Join(err, s.ledger.Close(err == nil), s.lock.Close())
 }
 
 // get copies a value out of the store.

@@ -1,13 +1,13 @@
 package spool
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"hash/maphash"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool/internal/storefiles"
 )
 
 // Report is what Verify has found.
@@ -43,110 +43,71 @@ func orDefault(fs vfs.FS) vfs.FS {
 }
 
 func verify(dir string, on vfs.FS) (report Report, err error) {
-	defer catch(&err)
+	defer storefiles.Catch(&err)
 	e, err := examine(dir, on)
 	if err != nil {
 		return report, err
 	}
-	report.Opens = e.db != nil
-	e.checkTables()
-	e.checkHoldings(&report.Stats)
-	if report.Opens {
-		e.checkMeta()
-		e.checkIDs()
-	}
-	report.Faults = e.faults.list
-	e.close()
-	return report, nil
-}
-
-// checkTables reads every block of the tables.
-func (e *examined) checkTables() {
-	for _, name := range e.tables {
-		if err := checkTable(e.files, name); err != nil {
-			e.faults.add(name, err.Error(), remedySalvage)
-		}
-	}
-}
-
-// checkHoldings holds each record against its state and, in a store, its id, and
-// counts those that can be read.
-func (e *examined) checkHoldings(stats *Stats) {
-	defer e.faults.endRun()
-	_ = e.remains.holdings(func(h holding) error {
-		for _, what := range h.faults {
-			e.faults.addRecord(h.seq, what)
-		}
-		if h.record == nil {
-			return nil
-		}
-		e.behind = max(e.stored, h.seq)
-		stats.of(h.state().kind).add(Tally{1, h.record.size()})
-		if e.db != nil && h.seq <= e.stored {
-			e.checkID(h)
+	defer e.close()
+	e.CheckTables()
+	ids := idSum{seed: maphash.MakeSeed()}
+	err = e.holdings(func(h holding) error {
+		if h.record != nil {
+			report.Stats.of(h.state().kind).add(Tally{1, h.record.size()})
+			ids.expect(h.record.ID, h.seq)
 		}
 		return nil
 	})
-}
-
-func (e *examined) checkID(h holding) {
-	value, closer, err := e.db.Get(idKey(h.record.ID))
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-		e.faults.addRecord(h.seq, "its id is missing: a duplicate would not be noticed")
-		return
-	case err != nil:
-		e.faults.addRecord(h.seq, "its id cannot be read")
-		return
-	}
-	defer closer.Close()
-	if want := seqKey(kindRecord, h.seq)[1:]; !bytes.Equal(value, want) {
-		e.faults.addRecord(h.seq, fmt.Sprintf("its id leads to %x instead", value))
-	}
-}
-
-// checkIDs finds ids that lead to no record.
-func (e *examined) checkIDs() {
-	c := e.remains.entries(kindID)
-	defer c.iter.close()
-	for ; c.valid; c.next() {
-		id, seq := c.iter.key()[1:], c.iter.value()
-		if len(seq) != 8 {
-			e.faults.add(fmt.Sprintf("id %x", id), "does not decode", remedySalvage)
-		} else if number := binary.BigEndian.Uint64(seq); !e.isHeld(number) {
-			e.faults.add(fmt.Sprintf("id %x", id), fmt.Sprintf("leads to record %d, which there is not", number), remedySalvage)
-		}
-	}
-}
-
-// isHeld is whether there is a record; one that cannot be read is told of elsewhere.
-func (e *examined) isHeld(seq uint64) bool {
-	if seq > e.stored && seq <= e.behind {
-		return true
-	}
-	_, closer, err := e.db.Get(seqKey(kindRecord, seq))
-	if err != nil {
-		return !errors.Is(err, pebble.ErrNotFound)
-	}
-	_ = closer.Close() // it has been read
-	return true
+	e.checkMeta()
+	e.checkIDs(&ids)
+	report.Opens, report.Faults = e.opens, e.faults.list
+	return report, err
 }
 
 // checkMeta looks at the store's own entries.
 func (e *examined) checkMeta() {
-	c := e.remains.entries(kindMeta)
-	defer c.iter.close()
-	for ; c.valid; c.next() {
-		e.checkMetaEntry(string(c.iter.key()[1:]), c.iter.value())
+	c := e.Entries(kindMeta, false)
+	defer c.Close()
+	for ; c.Valid; c.Next() {
+		switch name := string(c.Key[1:]); {
+		case name == metaFormat && (len(c.Value) != 1 || c.Value[0] != format):
+			e.faults.list = append(e.faults.list, Fault{
+				Place: "entry " + name, What: fmt.Sprintf("%x: this program reads format %d", c.Value, format),
+				Remedy: "use the version of the program that wrote it",
+			})
+		case name == metaLastSeq && len(c.Value) != 8:
+			e.faults.add("entry "+name, "does not decode")
+		}
 	}
 }
 
-func (e *examined) checkMetaEntry(name string, value []byte) {
-	place := "entry " + name
-	switch {
-	case name == metaFormat && (len(value) != 1 || value[0] != format):
-		e.faults.add(place, fmt.Sprintf("%x: this program reads format %d", value, format), "use the version of the program that wrote it")
-	case name == metaLastSeq && len(value) != 8:
-		e.faults.add(place, "does not decode", remedySalvage)
+// checkIDs finds that the ids lead to the records, and to nothing else. When there
+// are other faults, what is missing of either is their consequence.
+func (e *examined) checkIDs(ids *idSum) {
+	if len(e.faults.list) > 0 {
+		return
 	}
+	c := e.Entries(kindID, false)
+	defer c.Close()
+	for ; c.Valid; c.Next() {
+		ids.found(c.Key[1:], c.Value)
+	}
+	if ids.sum != 0 {
+		e.faults.add("ids", "do not lead to the records, each to its own: a duplicate might not be noticed")
+	}
+}
+
+// idSum holds the ids of records against the entries of ids, each of which comes
+// in an order of its own. The sum is 0 when they are the same.
+type idSum struct {
+	seed maphash.Seed
+	sum  uint64
+}
+
+func (s *idSum) expect(id ID, seq uint64) {
+	s.sum += maphash.Bytes(s.seed, binary.BigEndian.AppendUint64(id[:], seq))
+}
+
+func (s *idSum) found(id, seq []byte) {
+	s.sum -= maphash.Bytes(s.seed, append(append([]byte(nil), id...), seq...))
 }

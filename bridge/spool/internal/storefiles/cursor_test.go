@@ -1,4 +1,4 @@
-package spool
+package storefiles
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ type brokenIter struct {
 
 func (b *brokenIter) seek(key []byte) bool {
 	from := uint64(0)
-	if len(key) == seqKeySize {
-		from = keySeq(key)
+	if len(key) == numberedSize {
+		from = keyNumber(key)
 	}
 	b.at, _ = slices.BinarySearch(b.numbers, from)
 	return b.look(from)
@@ -44,10 +44,9 @@ func (b *brokenIter) look(from uint64) bool {
 	return b.fault == nil && b.at < len(b.numbers)
 }
 
-func (b *brokenIter) key() []byte   { return seqKey(kindRecord, b.numbers[b.at]) }
-func (b *brokenIter) value() []byte { return nil }
-func (b *brokenIter) err() error    { return b.fault }
-func (b *brokenIter) close() error  { return nil }
+func (b *brokenIter) current() version { return version{key: NumberedKey('r', b.numbers[b.at])} }
+func (b *brokenIter) err() error       { return b.fault }
+func (b *brokenIter) close() error     { return nil }
 
 func TestCursorPassesWhatCannotBeRead(t *testing.T) {
 	upTo := func(n int) (numbers []uint64) {
@@ -77,7 +76,7 @@ func TestCursorPassesWhatCannotBeRead(t *testing.T) {
 			faults, found := 0, 0
 			iter := &brokenIter{numbers: tc.numbers, bad: tc.bad}
 			last := uint64(0)
-			for c := newCursor(iter, kindRecord, func(error) { faults++ }); c.valid; c.next() {
+			for c := newCursor(iter, 'r', true, func(error) { faults++ }); c.valid; c.next() {
 				if c.at <= last {
 					t.Fatalf("record %d after %d", c.at, last)
 				}

@@ -1,20 +1,12 @@
-package spool
+package storefiles
 
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 
-	pebblerecord "github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
-)
-
-// Pebble's names for its markers: the file is "marker.<name>.<number>.<value>".
-const (
-	manifestMarker = "manifest"
-	formatMarker   = "format-version"
 )
 
 // The first fields of a version edit, each a tag and its value, are LevelDB's:
@@ -30,36 +22,26 @@ const (
 	tagRemovedBacking = 106
 )
 
-// currentManifest is the name of the manifest in force; empty when there is none.
-func currentManifest(on vfs.FS, dir string) (string, error) {
-	name, err := atomicfs.ReadMarker(on, dir, manifestMarker)
-	if err != nil {
-		return "", fmt.Errorf("markers: %w", err)
-	}
-	return name, nil
-}
-
 // oldestLog is the number of the oldest log whose records are not all in tables,
 // as the manifest says: Pebble replays the logs from there on. It reads as Pebble
 // does, up to the first record that is not whole, so that a manifest that was cut
 // short is one that asks for logs which are long gone.
-func oldestLog(on vfs.FS, path string) (uint64, error) {
+func oldestLog(on vfs.FS, path string) (oldest uint64, err error) {
 	f, err := on.Open(path)
 	if err != nil {
 		return 0, err
 	}
-	oldest := uint64(0)
-	for edits := pebblerecord.NewReader(f, 0); ; {
-		r, err := edits.Next()
+	for edits := record.NewReader(f, 0); ; {
 		var edit []byte
+		r, err := edits.Next()
 		if err == nil {
 			edit, err = io.ReadAll(r)
 		}
+		if errors.Is(err, io.EOF) || record.IsInvalidRecord(err) {
+			return oldest, f.Close()
+		}
 		if err != nil {
-			if errors.Is(err, io.EOF) || pebblerecord.IsInvalidRecord(err) {
-				err = nil
-			}
-			return oldest, errors.Join(err, f.Close())
+			return 0, errors.Join(err, f.Close())
 		}
 		if number := editedLog(edit); number != 0 {
 			oldest = number

@@ -1,4 +1,4 @@
-package spool
+package storefiles
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // table is one of a store's tables, by itself.
@@ -15,9 +16,9 @@ type table struct {
 	reader *sstable.Reader
 }
 
-func openTable(f files, name string) (t *table, err error) {
-	defer catch(&err)
-	file, err := f.fs.Open(f.path(name))
+func openTable(on vfs.FS, dir, name string) (t *table, err error) {
+	defer Catch(&err)
+	file, err := on.Open(on.PathJoin(dir, name))
 	if err != nil {
 		return nil, err
 	}
@@ -34,20 +35,15 @@ func openTable(f files, name string) (t *table, err error) {
 	return &table{name: name, reader: reader}, nil
 }
 
-// checkTable reads all blocks of a table. The error names the first that does not
-// fit its checksum.
-func checkTable(f files, name string) (err error) {
-	defer catch(&err)
-	t, err := openTable(f, name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(t.reader.ValidateBlockChecksums(), t.reader.Close())
+// check reads all blocks. The error names the first that does not fit its checksum.
+func (t *table) check() (err error) {
+	defer Catch(&err)
+	return t.reader.ValidateBlockChecksums()
 }
 
 // erased is the ranges that the table deletes.
 func (t *table) erased() (spans []span, err error) {
-	defer catch(&err)
+	defer Catch(&err)
 	iter, err := t.reader.NewRawRangeDelIter(context.Background(), sstable.FragmentIterTransforms{}, sstable.NoReadEnv)
 	if err != nil || iter == nil {
 		return nil, err
@@ -60,19 +56,18 @@ func (t *table) erased() (spans []span, err error) {
 	return spans, err
 }
 
-// iter goes through the table's entries from start to before end.
-func (t *table) iter(start, end []byte) (i *tableIter, err error) {
-	defer catch(&err)
-	iter, err := t.reader.NewIter(sstable.IterTransforms{}, start, end, sstable.TableBlobContext{})
+// iter goes through the entries of a kind.
+func (t *table) iter(kind byte) (i *tableIter, err error) {
+	defer Catch(&err)
+	iter, err := t.reader.NewIter(sstable.IterTransforms{}, []byte{kind}, []byte{kind + 1}, sstable.TableBlobContext{})
 	return &tableIter{iter: iter}, err
 }
 
-// tableIter is an iterator over a table as an entryIter, to which each version of
-// a key is an entry.
+// tableIter is a versionIter over a table.
 type tableIter struct {
-	iter    sstable.Iterator
-	current version
-	fault   error // of the entry's value
+	iter  sstable.Iterator
+	at    version
+	fault error // of the entry's value
 }
 
 func (i *tableIter) seek(key []byte) bool {
@@ -95,15 +90,13 @@ func (i *tableIter) next() bool {
 
 func (i *tableIter) take(key pebble.InternalKey, value []byte, err error) bool {
 	i.fault = err
-	i.current = version{
-		key: append(i.current.key[:0], key.UserKey...), value: value, number: uint64(key.SeqNum()),
+	i.at = version{
+		key: append(i.at.key[:0], key.UserKey...), value: value, number: uint64(key.SeqNum()),
 		deleted: key.Kind() != pebble.InternalKeyKindSet && key.Kind() != pebble.InternalKeyKindSetWithDelete,
 	}
 	return err == nil
 }
 
-func (i *tableIter) key() []byte     { return i.current.key }
-func (i *tableIter) value() []byte   { return i.current.value }
-func (i *tableIter) latest() version { return i.current }
-func (i *tableIter) err() error      { return errors.Join(i.fault, i.iter.Error()) }
-func (i *tableIter) close() error    { return i.iter.Close() }
+func (i *tableIter) current() version { return i.at }
+func (i *tableIter) err() error       { return errors.Join(i.fault, i.iter.Error()) }
+func (i *tableIter) close() error     { return i.iter.Close() }
