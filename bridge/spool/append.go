@@ -150,6 +150,8 @@ func (s *Spool) commitLoop() {
 
 // commit makes one group durable with one fsync, then answers it.
 func (s *Spool) commit(group []*write) {
+	s.ids.commit.Lock()
+	defer s.ids.commit.Unlock()
 	batch := s.db.NewBatch()
 	seen := make(map[ID]uint64, len(group))
 	var refs []Ref
@@ -198,6 +200,7 @@ func (s *Spool) stage(batch *pebble.Batch, seen map[ID]uint64, w *write) (ref Re
 	ref = Ref{Seq: s.intake.nextSeq, ID: r.ID, Key: r.Key, Size: r.size(), Received: r.Received}
 	s.intake.nextSeq++
 	seen[r.ID] = ref.Seq
+	s.ids.add(r.ID)
 	w.result = Appended{Seq: ref.Seq}
 	stageRecord(batch, ref, r)
 	return ref, true
@@ -218,6 +221,9 @@ func stageRecord(batch *pebble.Batch, ref Ref, r *Record) {
 
 // find looks for a held record by id, also among those of the group in hand.
 func (s *Spool) find(seen map[ID]uint64, id ID) (seq uint64, held bool, err error) {
+	if s.ids.surelyNew(id) {
+		return 0, false, nil
+	}
 	if seq, held = seen[id]; held {
 		return seq, true, nil
 	}

@@ -24,6 +24,7 @@ func (s *Spool) sweepLoop() {
 		if err := s.sweep(&aged); err != nil {
 			s.opts.Logger.Error("spool: history not evicted", "error", err)
 		}
+		s.renewIDsIfDue()
 		s.sweeps.Add(1)
 		select {
 		case <-s.quit:

@@ -88,6 +88,7 @@ type Spool struct {
 	metrics *metrics
 
 	held     held
+	ids      heldIDs
 	settling sync.Mutex    // held by whoever changes the state of a held record
 	lastSeq  atomic.Uint64 // highest sequence number given out
 	appended chan struct{} // capacity 1: something was committed since last read
