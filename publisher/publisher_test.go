@@ -23,7 +23,7 @@ import (
 )
 
 // runServer starts a real nats-server on a free port, or on the one given.
-func runServer(t *testing.T, dir string, port int, change func(*server.Options)) *server.Server {
+func runServer(t testing.TB, dir string, port int, change func(*server.Options)) *server.Server {
 	t.Helper()
 	options := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true}
 	if port == 0 {
@@ -44,7 +44,7 @@ func runServer(t *testing.T, dir string, port int, change func(*server.Options))
 	return s
 }
 
-func newPublisher(t *testing.T, url string, change func(*Options)) *Publisher {
+func newPublisher(t testing.TB, url string, change func(*Options)) *Publisher {
 	t.Helper()
 	options := Options{URL: url, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	if change != nil {
@@ -65,7 +65,7 @@ func newPublisher(t *testing.T, url string, change func(*Options)) *Publisher {
 }
 
 // eventually waits for a condition that another goroutine brings about.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -75,7 +75,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 }
 
 // ensure waits for the connection and makes the stream, as the relay does.
-func ensure(t *testing.T, p *Publisher) StreamState {
+func ensure(t testing.TB, p *Publisher) StreamState {
 	t.Helper()
 	eventually(t, "ready", p.Ready)
 	state, err := p.Stream(context.Background())
