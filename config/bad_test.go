@@ -30,7 +30,7 @@ var badFiles = map[string][]string{
 		"8: data_dir: is empty; name a directory",
 	},
 	"alias_of_itself": {
-		"1: x: unknown setting; known here: listen, admin_listen, admin, data_dir, sources, ingress, spool, relay, nats, services, log",
+		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, sources, ingress, spool, relay, nats, services, log",
 		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth",
 	},
 	"answer_deadline_zero": {
@@ -284,7 +284,7 @@ var badFiles = map[string][]string{
 		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
 	},
 	"unknown_section": {
-		"5: spol: unknown setting; known here: listen, admin_listen, admin, data_dir, sources, ingress, spool, relay, nats, services, log",
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, sources, ingress, spool, relay, nats, services, log",
 	},
 	"unknown_setting": {
 		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",
@@ -338,6 +338,7 @@ func TestBadFlags(t *testing.T) {
 		env   env
 		want  []string
 	}{
+		{"bool", Flags{AdminPprof: ptr("yes")}, nil, []string{"--admin-pprof or ZENDUTY_BRIDGE_ADMIN_PPROF: admin_pprof: must be true or false"}},
 		{"number", Flags{RelayWindow: ptr("S3cret$")}, nil, []string{"--relay-window or ZENDUTY_BRIDGE_RELAY_WINDOW: relay.window: must be a whole number"}},
 		{"not a number", Flags{IngressFailedAuthRate: ptr("NaN")}, nil, []string{"--ingress-failed-auth-rate or ZENDUTY_BRIDGE_INGRESS_FAILED_AUTH_RATE: ingress.failed_auth_rate: must be a number"}},
 		{"deadline", Flags{IngressAnswerDeadline: ptr("3s")}, nil, []string{"--ingress-answer-deadline or ZENDUTY_BRIDGE_INGRESS_ANSWER_DEADLINE: ingress.answer_deadline: must be below 3s, Zenduty's limit for an answer"}},

@@ -47,6 +47,7 @@ type Config struct {
 	Listen      string `yaml:"listen"`       // address of the webhook endpoint, host:port
 	AdminListen string `yaml:"admin_listen"` // address of health, metrics and the operator's API, host:port
 	Admin       string `yaml:"admin"`        // URL at which commands reach the operator's API of a running bridge
+	AdminPprof  bool   `yaml:"admin_pprof"`  // the operator's address serves profiles of the running program
 	DataDir     string `yaml:"data_dir"`     // directory of the spool and of the embedded NATS server
 
 	// Sources are the senders, by the name in their path /webhooks/{source}.

@@ -17,6 +17,7 @@ type Flags struct {
 	Listen      *string `name:"listen" env:"ZENDUTY_BRIDGE_LISTEN" setting:"listen" placeholder:"ADDRESS" help:"Address of the webhook endpoint."`
 	AdminListen *string `name:"admin-listen" env:"ZENDUTY_BRIDGE_ADMIN_LISTEN" setting:"admin_listen" placeholder:"ADDRESS" help:"Address of health, metrics and the operator's API."`
 	Admin       *string `name:"admin" env:"ZENDUTY_BRIDGE_ADMIN" setting:"admin" placeholder:"URL" help:"Where commands reach a running bridge."`
+	AdminPprof  *string `name:"admin-pprof" env:"ZENDUTY_BRIDGE_ADMIN_PPROF" setting:"admin_pprof" placeholder:"BOOL" help:"true: serve profiles of the program under /debug/pprof/ of the operator's address."`
 	DataDir     *string `name:"data-dir" env:"ZENDUTY_BRIDGE_DATA_DIR" setting:"data_dir" placeholder:"DIR" help:"Directory of the spool and of the embedded NATS server."`
 
 	IngressMaxBodyBytes    *string `name:"ingress-max-body-bytes" env:"ZENDUTY_BRIDGE_INGRESS_MAX_BODY_BYTES" setting:"ingress.max_body_bytes" group:"Ingress" placeholder:"SIZE" help:"Largest webhook that is taken."`

@@ -14,6 +14,7 @@ import (
 var (
 	errDuration = errors.New("must be a duration with its unit, such as 250ms, 5s or 24h")
 	errWhole    = errors.New("must be a whole number")
+	errBool     = errors.New("must be true or false")
 	errNumber   = errors.New("must be a number")
 	errLevel    = errors.New("must be debug, info, warn or error")
 )
@@ -34,6 +35,8 @@ func setScalar(v reflect.Value, text string) error {
 	case *string:
 		*setting = text
 		return nil
+	case *bool:
+		return assign(setting, text, parseBool, errBool)
 	case *int:
 		return assign(setting, text, strconv.Atoi, errWhole)
 	case *float64:
@@ -58,6 +61,13 @@ func assign[T any](setting *T, text string, parse func(string) (T, error), misma
 	return nil
 }
 
+func parseBool(text string) (bool, error) {
+	if text != "true" && text != "false" {
+		return false, errBool
+	}
+	return text == "true", nil
+}
+
 func parseFinite(text string) (float64, error) {
 	number, err := strconv.ParseFloat(text, 64)
 	if err == nil && (math.IsInf(number, 0) || math.IsNaN(number)) {
@@ -76,6 +86,8 @@ func formatScalar(v reflect.Value) string {
 	switch setting := v.Interface().(type) {
 	case string:
 		return setting
+	case bool:
+		return strconv.FormatBool(setting)
 	case int:
 		return strconv.Itoa(setting)
 	case float64:

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,7 @@ import (
 // Options for New; the zero value of each is its default.
 type Options struct {
 	Gatherer prometheus.Gatherer // what /metrics shows; default none
+	Pprof    bool                // serve net/http/pprof's profiles; default not
 	Logger   *slog.Logger        // default slog.Default
 }
 
@@ -36,6 +38,12 @@ func New(ready func() error, opts Options) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn), EnableOpenMetrics: true,
 	}))
+	if opts.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and the profiles by name
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &Server{http: &http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),

@@ -89,3 +89,15 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("POST: %d", status)
 	}
 }
+
+// Profiles show what the program works on: only for those who ask for them.
+func TestProfilesOnlyWhenAsked(t *testing.T) {
+	for pprof, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
+		url := serve(t, func() error { return nil }, Options{Pprof: pprof})
+		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1"} {
+			if status, _ := request(t, http.MethodGet, url+path); status != want {
+				t.Errorf("pprof %v: %s: %d, want %d", pprof, path, status, want)
+			}
+		}
+	}
+}

@@ -90,7 +90,7 @@ func (s *service) start() error {
 	}
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
-	s.admin = admin.New(s.readiness, admin.Options{Gatherer: s.registry, Logger: s.log})
+	s.admin = admin.New(s.readiness, admin.Options{Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Logger: s.log})
 	s.goServe()
 	return nil
 }
