@@ -202,3 +202,20 @@ func TestReadFieldsSaysWhereTheDocumentBreaks(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// A string may be cut off, or have what ends a run of plain bytes, at any place of
+// the eight that are looked at together.
+func TestStringsOfEveryLength(t *testing.T) {
+	for n := range 40 {
+		plain := strings.Repeat("a", n)
+		for end, ok := range map[string]bool{
+			`"}`: true, `\n"}`: true, "é\"}": true, "\x7f\"}": true, `!#[]^_~"}`: true,
+			"": false, `\`: false, "\x1f\"}": false, "\x80\"}": false, "\xa2\"}": false, "\xdc\"}": false,
+		} {
+			doc := `{"event_type":"x","a":"` + plain + end
+			if _, err := zenduty.ReadFields([]byte(doc)); (err == nil) != ok {
+				t.Errorf("%q: %v", doc, err)
+			}
+		}
+	}
+}

@@ -1,7 +1,9 @@
 package zenduty
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -215,6 +217,7 @@ func (s *scanner) text() (text, error) {
 	t := text{offset: s.pos}
 	s.pos++
 	for start := s.pos; s.pos < len(s.src); {
+		s.skipPlain()
 		switch c := s.src[s.pos]; {
 		case c == '"':
 			t.raw = s.src[start:s.pos]
@@ -236,6 +239,24 @@ func (s *scanner) text() (text, error) {
 		}
 	}
 	return text{}, s.expected("'\"' at a string's end")
+}
+
+// skipPlain skips, by eights, what is neither '"', '\\', a control character nor of a
+// character of several bytes. Each of the four sets the highest bit of its byte in
+// stop; of lower bits and of bytes behind the first that is set, nothing is said
+// (Bit Twiddling Hacks, "Determine if a word has a byte less than n").
+func (s *scanner) skipPlain() {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for s.pos+8 < len(s.src) { // not to the end, where there is no byte to look at
+		v := binary.LittleEndian.Uint64(s.src[s.pos:])
+		quote, backslash := v^(ones*'"'), v^(ones*'\\')
+		stop := (v | (v - ones*' ') | (quote - ones) | (backslash - ones)) & highs
+		if stop != 0 {
+			s.pos += bits.TrailingZeros64(stop) / 8
+			return
+		}
+		s.pos += 8
+	}
 }
 
 // escape consumes a backslash and what belongs to it.
