@@ -72,6 +72,7 @@ var badFiles = map[string][]string{
 		"10: ingress.answer_deadline: must be below 3s, Zenduty's limit for an answer",
 		"11: ingress.failed_auth_rate: must be above 0",
 		"12: ingress.failed_auth_burst: must be at least 1",
+		"13: ingress.lame_duck: must not be negative",
 	},
 	"key_and_file": {
 		"5: sources.zenduty.keys[0].key_file: is set as well as key; remove one of the two",

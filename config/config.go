@@ -97,6 +97,7 @@ type Ingress struct {
 	AnswerDeadline  time.Duration `yaml:"answer_deadline"`   // 503 when not on disk by then; below Zenduty's 3 s
 	FailedAuthRate  float64       `yaml:"failed_auth_rate"`  // per second and address
 	FailedAuthBurst int           `yaml:"failed_auth_burst"` // per address
+	LameDuck        time.Duration `yaml:"lame_duck"`         // how long webhooks are taken after the signal to stop; 0: not at all
 }
 
 // Spool bounds the queue on disk.
@@ -170,6 +171,7 @@ func Default() Config {
 			AnswerDeadline:  2500 * time.Millisecond,
 			FailedAuthRate:  1,
 			FailedAuthBurst: 20,
+			LameDuck:        time.Second,
 		},
 		Spool:    Spool{MaxBytes: 8 * gibibyte, Retention: 24 * time.Hour, BallastBytes: 64 * mebibyte},
 		Relay:    defaultRelay(),

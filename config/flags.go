@@ -27,6 +27,7 @@ type Flags struct {
 	IngressAnswerDeadline  *string `name:"ingress-answer-deadline" env:"ZENDUTY_BRIDGE_INGRESS_ANSWER_DEADLINE" setting:"ingress.answer_deadline" group:"Ingress" placeholder:"DURATION" help:"A webhook that is not on disk by then is refused with 503; below 3s."`
 	IngressFailedAuthRate  *string `name:"ingress-failed-auth-rate" env:"ZENDUTY_BRIDGE_INGRESS_FAILED_AUTH_RATE" setting:"ingress.failed_auth_rate" group:"Ingress" placeholder:"NUMBER" help:"Failed authentications per second that an address may make."`
 	IngressFailedAuthBurst *string `name:"ingress-failed-auth-burst" env:"ZENDUTY_BRIDGE_INGRESS_FAILED_AUTH_BURST" setting:"ingress.failed_auth_burst" group:"Ingress" placeholder:"NUMBER" help:"Failed authentications that an address may make at once."`
+	IngressLameDuck        *string `name:"ingress-lame-duck" env:"ZENDUTY_BRIDGE_INGRESS_LAME_DUCK" setting:"ingress.lame_duck" group:"Ingress" placeholder:"DURATION" help:"Time webhooks are still taken after the signal to stop."`
 
 	SpoolMaxBytes     *string `name:"spool-max-bytes" env:"ZENDUTY_BRIDGE_SPOOL_MAX_BYTES" setting:"spool.max_bytes" group:"Spool" placeholder:"SIZE" help:"Space the spool may take."`
 	SpoolRetention    *string `name:"spool-retention" env:"ZENDUTY_BRIDGE_SPOOL_RETENTION" setting:"spool.retention" group:"Spool" placeholder:"DURATION" help:"How long relayed webhooks are kept for replay and healing."`

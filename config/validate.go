@@ -134,6 +134,7 @@ func (i Ingress) check(f *faults) {
 	if i.FailedAuthBurst < 1 {
 		f.add("ingress.failed_auth_burst", "must be at least 1")
 	}
+	f.notNegative("ingress.lame_duck", i.LameDuck)
 }
 
 func (s Spool) check(f *faults, maxBody Bytes) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,10 +74,8 @@ func (r begun) finish(t *testing.T) {
 	}
 }
 
-// SIGTERM under load, again and again. Promised is: a request that has begun is
-// answered; every 200 is in the stream, after the next start at the latest. Not
-// promised, since HTTP/1.1 cannot: that a request which the bridge has not begun
-// to read finds its connection open.
+// SIGTERM under load, again and again. Promised is: no connection is reset, nor ends
+// before an answer; every 200 is in the stream, after the next start at the latest.
 func TestStoppedUnderLoad(t *testing.T) {
 	n := startNATS(t)
 	b := startQuick(t, n.url())
@@ -91,24 +90,31 @@ func TestStoppedUnderLoad(t *testing.T) {
 	tr.await(100)
 	l = append(l, tr.stop()...)
 	b.awaitDelivered()
-	tr.logFailures()
+	tr.noneCut()
 	auditClean(t, n.url(), l)
 }
 
-// logFailures says how posts failed that had no answer.
-func (tr *traffic) logFailures() {
-	refused, cut, answered := 0, 0, 0
+// noneCut fails the test if a connection was reset or ended before an answer. A post
+// may find the port closed, which says plainly that it was not taken, and the sender
+// may lose patience with a busy machine whose bridge has its port and not yet its
+// spool.
+func (tr *traffic) noneCut() {
+	tr.t.Helper()
+	counts := map[string]int{}
 	tr.each(func(a answer) {
+		var failed net.Error
 		switch {
 		case a.err == nil:
-			answered++
+			counts[strconv.Itoa(a.code)]++
 		case errors.Is(a.err, syscall.ECONNREFUSED):
-			refused++
+			counts["port closed"]++
+		case errors.As(a.err, &failed) && failed.Timeout():
+			counts["too late"]++
 		default:
-			cut++
+			tr.t.Errorf("a post has no answer: %v", a.err)
 		}
 	})
-	tr.t.Logf("%d posts: %d answered, %d found the port closed, %d connections ended before an answer", answered+refused+cut, answered, refused, cut)
+	tr.t.Logf("posts by answer: %v", counts)
 }
 
 // stopWithRequestsBegun sends SIGTERM while requests have begun, then finishes them.
@@ -123,6 +129,9 @@ func stopWithRequestsBegun(t *testing.T, b *bridgeProcess, round int, l *load) {
 	}
 	b.signal(syscall.SIGTERM)
 	eventually(t, 10*time.Second, "it is stopping", func() bool { return b.said(stoppingLine) > 0 })
+	if status, text := b.get("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz of a bridge that is stopping: %d %s", status, text)
+	}
 	for _, r := range requests {
 		r.finish(t)
 	}
@@ -136,31 +145,38 @@ func stopWithRequestsBegun(t *testing.T, b *bridgeProcess, round int, l *load) {
 	}
 }
 
-// The relay may drain for a minute, and NATS is hung: the second signal ends it at
-// once, and nothing is lost.
+// The first signal's work may take a minute, and NATS is hung: the second signal
+// ends it at once, and nothing is lost.
 func TestSecondSignalLeavesAtOnce(t *testing.T) {
-	n := startNATS(t)
-	b := startQuick(t, n.url(), "--relay-drain-timeout", "1m")
-	tr := startTraffic(t, b.url)
-	tr.await(100)
-	n.hang()
-	tr.await(50)
-	b.signal(syscall.SIGTERM)
-	eventually(t, 10*time.Second, "it is stopping", func() bool { return b.said(stoppingLine) > 0 })
-	time.Sleep(time.Second)
-	if b.hasEnded() {
-		t.Fatal("ended at the first signal, with webhooks pending and a minute to go")
+	for name, args := range map[string][]string{
+		"lame duck":   {"--ingress-lame-duck", "1m"},
+		"relay drain": {"--ingress-lame-duck", "0s", "--relay-drain-timeout", "1m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := startNATS(t)
+			b := startQuick(t, n.url(), args...)
+			tr := startTraffic(t, b.url)
+			tr.await(100)
+			n.hang()
+			tr.await(50)
+			b.signal(syscall.SIGTERM)
+			eventually(t, 10*time.Second, "it is stopping", func() bool { return b.said(stoppingLine) > 0 })
+			time.Sleep(time.Second)
+			if b.hasEnded() {
+				t.Fatal("ended at the first signal, with webhooks pending and a minute to go")
+			}
+			began := time.Now()
+			b.signal(syscall.SIGTERM)
+			<-b.ended
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("left %v after the second signal", took)
+			}
+			n.resume()
+			b = b.again(t)
+			tr.await(50)
+			l := tr.stop()
+			b.awaitDelivered()
+			auditClean(t, n.url(), l)
+		})
 	}
-	began := time.Now()
-	b.signal(syscall.SIGTERM)
-	<-b.ended
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("left %v after the second signal", took)
-	}
-	n.resume()
-	b = b.again(t)
-	tr.await(50)
-	l := tr.stop()
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
 }

@@ -15,11 +15,13 @@ import (
 
 // traffic posts incidents side by side, each one's events in order, for as long
 // as a scenario lasts. Half of its senders are insistent: they post the same bytes
-// until they get a 200. The others post once, whatever comes back, and go on.
+// until they get a 200. The others post once, whatever comes back, and go on. Half
+// keep their connections, the others open one for each post.
 type traffic struct {
 	t         *testing.T
 	url       string
-	client    *http.Client
+	keeping   *http.Client
+	opening   *http.Client
 	templates map[string][]byte // the samples, by kind
 	stopping  chan struct{}
 	senders   sync.WaitGroup
@@ -41,13 +43,18 @@ func startTraffic(t *testing.T, url string) *traffic {
 	t.Helper()
 	tr := &traffic{
 		t: t, url: url, name: fmt.Sprintf("traffic-%08x", rand.Uint32()), templates: map[string][]byte{}, stopping: make(chan struct{}),
-		client: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: trafficSenders}},
+		keeping: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: trafficSenders}},
+		opening: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	for _, kind := range kinds {
 		tr.templates[kind] = fixture(t, kind)
 	}
 	for i := range trafficSenders {
-		tr.senders.Go(func() { tr.send(i%2 == 0, rand.New(rand.NewPCG(uint64(i), 3))) })
+		client := tr.keeping
+		if i%4 >= 2 {
+			client = tr.opening
+		}
+		tr.senders.Go(func() { tr.send(client, i%2 == 0, rand.New(rand.NewPCG(uint64(i), 3))) })
 	}
 	t.Cleanup(func() { tr.stop() })
 	return tr
@@ -75,7 +82,7 @@ func (tr *traffic) stop() load {
 	return tr.load
 }
 
-func (tr *traffic) send(insistent bool, random *rand.Rand) {
+func (tr *traffic) send(client *http.Client, insistent bool, random *rand.Rand) {
 	for {
 		events, err := tr.incident(random)
 		if err != nil {
@@ -86,7 +93,7 @@ func (tr *traffic) send(insistent bool, random *rand.Rand) {
 		tr.load = append(tr.load, events)
 		tr.mu.Unlock()
 		for _, e := range events {
-			tr.post(e, insistent)
+			tr.post(client, e, insistent)
 		}
 		select {
 		case <-tr.stopping:
@@ -97,9 +104,9 @@ func (tr *traffic) send(insistent bool, random *rand.Rand) {
 }
 
 // post sends one event, once or until it is taken.
-func (tr *traffic) post(e *event, insistent bool) {
+func (tr *traffic) post(client *http.Client, e *event, insistent bool) {
 	for deadline := time.Now().Add(time.Minute); ; {
-		a := exchange(tr.client, tr.url, e.body)
+		a := exchange(client, tr.url, e.body)
 		tr.mu.Lock()
 		tr.answers = append(tr.answers, a)
 		tr.mu.Unlock()

@@ -77,7 +77,7 @@ func serve(t *testing.T, a Accepter, opts Options) (addr string, registry *prome
 		"zenduty": {Verifier: verifier(t, zenduty.ModeAuto, key)},
 		"basic":   {Verifier: verifier(t, zenduty.ModeNone), BasicAuth: NewBasicAuth("zen", "pass:word")},
 	}, opts)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func serve(t *testing.T, a Accepter, opts Options) (addr string, registry *prome
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		if err := s.Shutdown(ctx); err != nil {
+		if err := s.Shutdown(ctx, 0); err != nil {
 			t.Error(err)
 		}
 		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
@@ -414,7 +414,7 @@ func TestRawConnections(t *testing.T) {
 func TestShutdownAnswersWhatHasBegun(t *testing.T) {
 	a := &accepter{}
 	s := New(a, map[string]*Source{"zenduty": {Verifier: verifier(t, zenduty.ModeAuto, zenduty.Key{Name: "k", Secret: secret})}}, Options{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +426,7 @@ func TestShutdownAnswersWhatHasBegun(t *testing.T) {
 		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 100 Continue\r\n\r\n"))); err != nil {
 			t.Error(err)
 		}
-		go func() { stopped <- s.Shutdown(context.Background()) }()
+		go func() { stopped <- s.Shutdown(context.Background(), 0) }()
 		for { // until the listener is closed
 			other, err := net.Dial("tcp", l.Addr().String())
 			if err != nil {

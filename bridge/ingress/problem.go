@@ -79,6 +79,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		return
 	}
 	header := c.Response().Header()
+	s.closeIfStopping(header)
 	switch r.status {
 	case http.StatusUnauthorized:
 		header.Set(echo.HeaderWWWAuthenticate, s.challenge(name))

@@ -3,8 +3,8 @@ package ingress
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -74,6 +74,9 @@ type Server struct {
 	failures *failureLimiter
 	refusals rate.Sometimes // bounds the log lines about refused requests
 	http     *http.Server
+
+	connections connections
+	stopping    atomic.Bool
 }
 
 // New returns a server for the sources, by name.
@@ -84,6 +87,8 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		metrics:  newMetrics(sources, opts.Registerer),
 		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
+
+		connections: connections{open: map[*conn]struct{}{}},
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
@@ -95,15 +100,8 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		WriteTimeout:      opts.BodyTimeout + opts.AnswerDeadline + 5*time.Second,
 		IdleTimeout:       opts.IdleTimeout,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
 }
-
-// Serve answers requests of l until Shutdown; its error is then
-// http.ErrServerClosed.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
-
-// Shutdown stops accepting connections and returns when every request that had
-// begun is answered, or with ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

@@ -78,6 +78,7 @@ func demoConfig(dir, key string) config.Config {
 		Signature: config.SignatureAuto,
 		Keys:      []config.Key{{Name: "demo", Key: config.NewSecret(key)}},
 	}
+	cfg.Ingress.LameDuck = 0 // its one sender has done
 	cfg.Spool.BallastBytes = 1 << 20
 	cfg.Relay.DrainTimeout = time.Second
 	cfg.Log.Level = slog.LevelWarn

@@ -48,13 +48,14 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 
-	webhooks, operators net.Listener
-	nats                *embedded.Server // nil with an external NATS
-	spool               *spool.Spool
-	publisher           *publisher.Publisher
-	bridge              *bridge.Bridge
-	ingress             *ingress.Server
-	admin               *admin.Server
+	webhooks  *net.TCPListener
+	operators net.Listener
+	nats      *embedded.Server // nil with an external NATS
+	spool     *spool.Spool
+	publisher *publisher.Publisher
+	bridge    *bridge.Bridge
+	ingress   *ingress.Server
+	admin     *admin.Server
 
 	stopping chan struct{} // closed when readiness ends
 	drain    chan struct{} // closed when the relay shall end once nothing is pending
@@ -108,7 +109,7 @@ func newRegistry() *prometheus.Registry {
 
 // listen takes both ports before anything is opened that would have to be undone.
 func (s *service) listen() (err error) {
-	if s.webhooks, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+	if s.webhooks, err = ingress.Listen(s.cfg.Listen); err != nil {
 		return fmt.Errorf("listen for webhooks (--listen): %w", err)
 	}
 	if s.operators, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
@@ -193,11 +194,12 @@ func (s *service) run(ctx context.Context) error {
 	}
 }
 
-// stop ends the service so that nothing begun is cut off: not ready, no new
-// requests, answers, relay drained for a bounded time, stores closed.
+// stop ends the service so that nothing begun is cut off: not ready, answers until
+// senders have turned elsewhere, relay drained for a bounded time, stores closed.
 func (s *service) stop() error {
 	close(s.stopping)
-	answered := s.shutdown(s.ingress.Shutdown, s.cfg.Ingress.BodyTimeout+s.cfg.Ingress.AnswerDeadline)
+	i := s.cfg.Ingress
+	answered := s.shutdownIngress(i.LameDuck, i.LameDuck+i.BodyTimeout+i.AnswerDeadline)
 	close(s.drain)
 	select {
 	case <-s.relayed:
@@ -217,8 +219,12 @@ func (s *service) stop() error {
 func (s *service) abandon(cause error) error {
 	s.log.Error("the bridge cannot go on", "error", cause)
 	close(s.stopping)
-	_ = s.shutdown(s.ingress.Shutdown, time.Second)
+	_ = s.shutdownIngress(0, time.Second)
 	return cause
+}
+
+func (s *service) shutdownIngress(lameDuck, within time.Duration) error {
+	return s.shutdown(func(ctx context.Context) error { return s.ingress.Shutdown(ctx, lameDuck) }, within)
 }
 
 func (s *service) shutdown(how func(context.Context) error, within time.Duration) error {
@@ -235,10 +241,11 @@ func (s *service) release() error {
 	if s.nats != nil {
 		s.nats.Close()
 	}
-	for _, l := range []net.Listener{s.webhooks, s.operators} {
-		if l != nil {
-			_ = l.Close() // closed already by the servers that had it
-		}
+	if s.webhooks != nil {
+		_ = s.webhooks.Close() // closed already by the server that had it
+	}
+	if s.operators != nil {
+		_ = s.operators.Close() // likewise
 	}
 	if s.spool != nil {
 		return s.spool.Close()

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package ingress
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// refuseHandshakes is for Linux only.
+func refuseHandshakes(*net.TCPListener) error {
+	return fmt.Errorf("refuse handshakes: %w", errors.ErrUnsupported)
+}
+
+// unread is for Linux only.
+func unread(*net.TCPConn) bool { return false }
