@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,9 @@ func New(opts Options) (*Publisher, error) {
 func (p *Publisher) newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
 	return jetstream.New(nc,
 		jetstream.WithPublishAsyncTimeout(p.opts.AckTimeout),
+		// The relay bounds what is in flight. The client's own bound is 4,000, beyond
+		// which a publish waits for 200 ms, and fails.
+		jetstream.WithPublishAsyncMaxPending(math.MaxInt32),
 		jetstream.WithPublishAsyncAckHandler(p.acked),
 		jetstream.WithPublishAsyncErrHandler(p.refused),
 		jetstream.WithDefaultTimeout(5*time.Second))
