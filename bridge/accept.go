@@ -16,7 +16,7 @@ type Webhook struct {
 	Source    string // name of the configured source
 	Rendering zenduty.Rendering
 	Key       string // name of the key that matched
-	Body      []byte // exactly the bytes whose signature matched; the bridge's from here on
+	Body      []byte // exactly the bytes whose signature matched; the bridge's, until Accept has returned nil
 	Received  time.Time
 }
 

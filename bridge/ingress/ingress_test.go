@@ -46,6 +46,7 @@ func (a *accepter) Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	w.Body = bytes.Clone(w.Body) // it is the sender's again afterwards
 	for _, held := range a.taken {
 		if bytes.Equal(held.Body, w.Body) {
 			return bridge.Receipt{ID: "id", Status: bridge.Duplicate}, nil

@@ -25,11 +25,11 @@ func (s *Server) webhook(c echo.Context) error {
 	if !ok {
 		return errUnknownSource
 	}
-	body, err := readBody(c.Response(), c.Request(), s.opts.MaxBodyBytes)
-	if err != nil {
+	buffer := newBuffer()
+	if err := readBody(buffer, c.Response(), c.Request(), s.opts.MaxBodyBytes); err != nil {
 		return err
 	}
-	match, err := source.verify(c.Request(), body)
+	match, err := source.verify(c.Request(), buffer.Bytes())
 	if err != nil {
 		return s.failures.orTooMany(c.Request(), err)
 	}
@@ -42,8 +42,9 @@ func (s *Server) webhook(c echo.Context) error {
 		Source: name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
 	})
 	if err != nil {
-		return err
+		return err // the spool may have the body still
 	}
+	reuse(buffer)
 	s.metrics.webhooks.WithLabelValues(name, string(receipt.Status)).Inc()
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
