@@ -45,7 +45,7 @@ func spoolInATable(t *testing.T) (table string) {
 
 func openOnDisk(t *testing.T, dir string) *spool.Spool {
 	t.Helper()
-	s, err := spool.Open(dir, spool.Options{Logger: quiet, BallastBytes: 1})
+	s, err := spool.Open(dir, spool.Options{Logger: quiet, BallastBytes: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func checkPassed(t *testing.T, fake *broker, aside int) {
 // has nothing left to send.
 func checkStartsOrSaysWhy(t *testing.T, dir string, fake *broker) {
 	t.Helper()
-	s, err := spool.Open(dir, spool.Options{Logger: quiet, BallastBytes: 1})
+	s, err := spool.Open(dir, spool.Options{Logger: quiet, BallastBytes: -1})
 	if errors.Is(err, spool.ErrDamaged) && strings.Contains(err.Error(), "spool verify") {
 		return
 	}

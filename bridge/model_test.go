@@ -89,7 +89,7 @@ func (w *world) decide(*publisher.Message, int) fate {
 func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d))) }
 
 func (w *world) start() {
-	s, err := spool.Open("spool", spool.Options{FS: w.fs, Logger: quiet, BallastBytes: 1, Retention: 1000 * time.Hour, SweepEvery: time.Hour})
+	s, err := spool.Open("spool", spool.Options{FS: w.fs, Logger: quiet, BallastBytes: -1, Retention: 1000 * time.Hour, SweepEvery: time.Hour})
 	if err != nil {
 		w.t.Fatal(err)
 	}

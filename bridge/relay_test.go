@@ -31,7 +31,7 @@ var (
 
 func openSpool(t *testing.T, fs vfs.FS) *spool.Spool {
 	t.Helper()
-	s, err := spool.Open("spool", spool.Options{FS: fs, Logger: quiet, BallastBytes: 1})
+	s, err := spool.Open("spool", spool.Options{FS: fs, Logger: quiet, BallastBytes: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,6 +225,12 @@ var badFiles = map[string][]string{
 		"7: spool.retention: must not be negative",
 		"6: spool.max_bytes: must be above 0 and at least ingress.max_body_bytes, or the largest webhook would never fit",
 	},
+	"spool_ballast": {
+		"8: spool.ballast_bytes: must be at least 4MiB and 4 times ingress.max_body_bytes, or a full disk might not heal",
+	},
+	"spool_no_ballast": {
+		"6: spool.ballast_bytes: must be at least 4MiB and 4 times ingress.max_body_bytes, or a full disk might not heal",
+	},
 	"stream": {
 		"12: nats.stream.max_bytes: must be a size such as 1048576, 64KB or 1MiB",
 		`8: nats.stream.name: must be 1 to 255 characters, without . * > / \ white space or control characters`,

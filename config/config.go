@@ -104,7 +104,7 @@ type Ingress struct {
 type Spool struct {
 	MaxBytes     Bytes         `yaml:"max_bytes"`
 	Retention    time.Duration `yaml:"retention"`     // how long relayed webhooks are kept; 0: not at all
-	BallastBytes Bytes         `yaml:"ballast_bytes"` // freed when the disk is full; 0: none
+	BallastBytes Bytes         `yaml:"ballast_bytes"` // freed when the disk is full; at least 4 MiB and 4 times MaxBodyBytes
 }
 
 // Relay paces the way from the spool to NATS.

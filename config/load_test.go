@@ -103,7 +103,7 @@ var samples = map[string]string{
 	"ingress.max_body_bytes": "2MiB", "ingress.header_timeout": "1s", "ingress.body_timeout": "1s",
 	"ingress.idle_timeout": "1s", "ingress.answer_deadline": "1s", "ingress.failed_auth_rate": "0.5",
 	"ingress.failed_auth_burst": "2", "ingress.lame_duck": "0s", "spool.max_bytes": "1GB", "spool.retention": "1h",
-	"spool.ballast_bytes": "0", "admin_pprof": "true", "relay.window": "1", "relay.ack_timeout": "1s", "relay.backoff_min": "1s",
+	"spool.ballast_bytes": "16MiB", "admin_pprof": "true", "relay.window": "1", "relay.ack_timeout": "1s", "relay.backoff_min": "1s",
 	"relay.backoff_max": "1m", "relay.drain_timeout": "0s", "nats.url": "tls://nats", "nats.listen": ":3",
 	"nats.credentials_file": exampleFile, "nats.user": "u", "nats.password_file": "testdata/secret.txt",
 	"nats.token_file": "testdata/secret.txt", "nats.nkey_seed_file": exampleFile,

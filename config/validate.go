@@ -14,6 +14,9 @@ import (
 	"unicode"
 )
 
+// minBallast is the least the spool takes (spool.MinBallastBytes).
+const minBallast = 4 * mebibyte
+
 // sourceName is what a source's name, part of its path and subject, may be.
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
@@ -138,7 +141,9 @@ func (i Ingress) check(f *faults) {
 }
 
 func (s Spool) check(f *faults, maxBody Bytes) {
-	f.atLeast("spool.ballast_bytes", s.BallastBytes, 0)
+	if s.BallastBytes < minBallast || s.BallastBytes/4 < maxBody {
+		f.add("spool.ballast_bytes", "must be at least %s and 4 times ingress.max_body_bytes, or a full disk might not heal", minBallast)
+	}
 	f.notNegative("spool.retention", s.Retention)
 	if s.MaxBytes <= 0 || s.MaxBytes < maxBody {
 		f.add("spool.max_bytes", "must be above 0 and at least ingress.max_body_bytes, or the largest webhook would never fit")

@@ -1,13 +1,14 @@
 package integration
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,12 +35,15 @@ func unmount(t *testing.T, dir string) {
 	}
 }
 
-// large is an incident of webhooks of 200 kB, to fill a disk.
+// large is an incident of webhooks of 200 kB, to fill a disk: random, or the store
+// would compress them.
 func large(t *testing.T, incident string) []*event {
 	t.Helper()
 	var events []*event
+	random := make([]byte, 100_000)
 	for number, kind := range kinds {
-		body := generated(t, kind, incident, "storage", strings.Repeat("large", 40_000), false)
+		_, _ = rand.Read(random) // never fails
+		body := generated(t, kind, incident, "storage", hex.EncodeToString(random), false)
 		events = append(events, &event{kind: kind, service: "storage", incident: incident, number: number, body: body})
 	}
 	return events
@@ -75,9 +79,23 @@ func (b *bridgeProcess) ready() bool {
 // The disk fills while NATS is away: 503 and not ready. NATS comes back and takes
 // what there is: webhooks are taken again, and nobody had to do anything.
 func TestDiskFull(t *testing.T) {
-	dir := mountMemory(t, 128)
+	for _, tc := range []struct {
+		name    string
+		disk    int // MiB
+		ballast string
+	}{
+		{"least ballast", 24, "4MiB"},
+		{"smallest disk", 16, "4MiB"}, // four times the ballast
+		{"larger", 128, "24MiB"},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tryDiskFull(t, tc.disk, tc.ballast) })
+	}
+}
+
+func tryDiskFull(t *testing.T, disk int, ballast string) {
+	dir := mountMemory(t, disk)
 	n := startNATS(t)
-	b := startBridgeAt(t, dir, append([]string{"--nats-url", n.url(), "--spool-ballast-bytes", "24MiB"}, quick...)...)
+	b := startBridgeAt(t, dir, append([]string{"--nats-url", n.url(), "--spool-ballast-bytes", ballast}, quick...)...)
 	tr := startTraffic(t, b.url)
 	var l load
 	for round := range rounds(3, 1) {

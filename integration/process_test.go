@@ -134,7 +134,7 @@ func (b *bridgeProcess) launch(t *testing.T) *bridgeProcess {
 	t.Helper()
 	b = &bridgeProcess{dataDir: b.dataDir, args: b.args}
 	cmd := exec.Command(bridgeBinary, append([]string{"serve", "--data-dir", b.dataDir, "--listen", "127.0.0.1:0",
-		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "1MiB"}, b.args...)...)
+		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "4MiB"}, b.args...)...)
 	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL=")
 	b.process = start(t, cmd, b.logged)
 	return b

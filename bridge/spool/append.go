@@ -52,6 +52,13 @@ func (s *Spool) Admits(size int64) error {
 		return s.Err()
 	case s.intake.isClosed():
 		return ErrClosed
+	}
+	return s.room(size)
+}
+
+// room is nil when size bytes more may be held, else ErrFull.
+func (s *Spool) room(size int64) error {
+	switch {
 	case s.disk.low():
 		return fmt.Errorf("%w: less than %d bytes are free on its disk", ErrFull, s.opts.BallastBytes)
 	case s.held.needed()+size > s.opts.MaxBytes:
@@ -137,8 +144,8 @@ func (s *Spool) commitLoop() {
 	var spare []*write
 	for range s.intake.wake {
 		group, closed := s.intake.take(spare)
-		if len(group) > 0 {
-			s.commit(group)
+		for rest := group; len(rest) > 0; {
+			rest = rest[s.commit(rest):]
 		}
 		clear(group)
 		spare = group
@@ -148,16 +155,21 @@ func (s *Spool) commitLoop() {
 	}
 }
 
-// commit makes one group durable with one fsync, then answers it.
-func (s *Spool) commit(group []*write) {
+// commit makes the first of the group durable with one fsync, then answers them, and
+// returns how many. They are all, unless it is more than may be written in one go:
+// when that finds the disk full, the rest is refused, so that it cannot use up the
+// ballast.
+func (s *Spool) commit(group []*write) (done int) {
 	s.ids.commit.Lock()
 	defer s.ids.commit.Unlock()
 	batch := s.db.NewBatch()
 	seen := make(map[ID]uint64, len(group))
 	var refs []Ref
-	for _, w := range group {
-		if ref, fresh := s.stage(batch, seen, w); fresh {
+	var bytes int64
+	for ; done < len(group) && (done == 0 || bytes+group[done].record.size() <= s.opts.reserve()/8); done++ {
+		if ref, fresh := s.stage(batch, seen, group[done], bytes); fresh {
 			refs = append(refs, ref)
+			bytes += ref.Size
 		}
 	}
 	if len(refs) > 0 {
@@ -169,9 +181,10 @@ func (s *Spool) commit(group []*write) {
 		signal(s.appended)
 		s.sweepIfOver()
 	}
-	for _, w := range group {
+	for _, w := range group[:done] {
 		close(w.done)
 	}
+	return done
 }
 
 // sync commits batch with an fsync. When that fails it does not return, so that
@@ -185,8 +198,10 @@ func (s *Spool) sync(batch *pebble.Batch, records int) {
 	s.metrics.commitRecords.Observe(float64(records))
 }
 
-// stage adds w's record to batch, unless its id is held or in the same group.
-func (s *Spool) stage(batch *pebble.Batch, seen map[ID]uint64, w *write) (ref Ref, fresh bool) {
+// stage adds w's record to batch, which has bytes already, unless its id is held or
+// in the same group, or there is no room: Admits saw neither those who waited with it
+// nor what has become of the disk since.
+func (s *Spool) stage(batch *pebble.Batch, seen map[ID]uint64, w *write, bytes int64) (ref Ref, fresh bool) {
 	seq, held, err := s.find(seen, w.record.ID)
 	switch {
 	case err != nil:
@@ -194,6 +209,9 @@ func (s *Spool) stage(batch *pebble.Batch, seen map[ID]uint64, w *write) (ref Re
 		return Ref{}, false
 	case held:
 		w.result = Appended{Seq: seq, Duplicate: true}
+		return Ref{}, false
+	}
+	if w.err = s.room(bytes + w.record.size()); w.err != nil {
 		return Ref{}, false
 	}
 	r := w.record

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -379,4 +380,60 @@ func (q *intake) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.waiting)
+}
+
+// TestLimitHoldsForAppendsInFlight: those that wait for the same fsync each find room
+// when they come, and are not all taken.
+func TestLimitHoldsForAppendsInFlight(t *testing.T) {
+	gate := newSyncGate(vfs.NewMem())
+	opts := memOptions()
+	opts.FS, opts.MaxBytes = gate.fs, 5*size100+size100/2
+	s := openSpool(t, testDir, opts)
+	gate.hold()
+	var appending sync.WaitGroup
+	var taken, full atomic.Int64
+	for n := range 9 {
+		appending.Go(func() {
+			switch _, err := s.Append(context.Background(), record(n, 100)); {
+			case err == nil:
+				taken.Add(1)
+			case errors.Is(err, ErrFull):
+				full.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	gate.awaitHeld(t)
+	eventually(t, "the others wait", func() bool {
+		s.intake.mu.Lock()
+		defer s.intake.mu.Unlock()
+		return len(s.intake.waiting)+int(s.Stats().Pending.Records)+int(full.Load()) == 9
+	})
+	gate.release()
+	appending.Wait()
+	if taken.Load() != 5 || full.Load() != 4 || s.Stats().Bytes() > opts.MaxBytes {
+		t.Errorf("%d taken, %d refused, %d bytes held of %d", taken.Load(), full.Load(), s.Stats().Bytes(), opts.MaxBytes)
+	}
+}
+
+// TestLargeGroupIsWrittenInParts, so that one write cannot use up the ballast.
+func TestLargeGroupIsWrittenInParts(t *testing.T) {
+	opts := memOptions()
+	opts.BallastBytes = MinBallastBytes
+	s := openSpool(t, testDir, opts)
+	var group []*write
+	for n := range 7 {
+		group = append(group, &write{record: record(n, MinBallastBytes/8/3), done: make(chan struct{})})
+	}
+	var parts []int
+	for rest := group; len(rest) > 0; {
+		done := s.commit(rest)
+		parts, rest = append(parts, done), rest[done:]
+	}
+	diff(t, "records written in one go", []int{2, 2, 2, 1}, parts)
+	for n, w := range group {
+		<-w.done
+		checkRead(t, s, w.result.Seq, record(n, MinBallastBytes/8/3))
+	}
 }

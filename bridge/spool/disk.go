@@ -2,10 +2,14 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -15,8 +19,8 @@ const ballastName = "BALLAST"
 // disk watches the free space under the spool. It holds a ballast file in
 // reserve: when a write finds the disk full, the ballast is given up, the write
 // is retried (vfs.OnDiskFull), and the spool refuses records until there is room
-// for the ballast again. A full disk thus never reaches the write-ahead log,
-// where it would be fatal.
+// for the ballast again. If another program takes the ballast's place as well, what
+// Pebble could not go on without waits for space (patientFS).
 type disk struct {
 	fs      vfs.FS
 	dir     string
@@ -35,6 +39,16 @@ func newDisk(fs vfs.FS, dir string, size int64, log *slog.Logger, alarm func()) 
 	info, err := fs.Stat(d.path())
 	d.ballast = err == nil && info.Size() == size
 	return d
+}
+
+// fits is nil unless the whole disk is too small for what the ballast makes the store
+// take (fitBallast): once filled, it would never have space enough again.
+func (d *disk) fits() error {
+	usage, err := d.fs.GetDiskUsage(d.dir)
+	if err != nil || int64(usage.TotalBytes) >= 4*d.size {
+		return nil //nolint:nilerr // not a real disk
+	}
+	return fmt.Errorf("a disk of %d bytes is too small for a ballast of %d: give it a quarter of the disk at most", usage.TotalBytes, d.size)
 }
 
 func (d *disk) path() string { return d.fs.PathJoin(d.dir, ballastName) }
@@ -116,4 +130,60 @@ func (d *disk) writeBallast() error {
 		_, err = f.Write(block[:min(left, int64(len(block)))])
 	}
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// patientFS has writes wait for space where Pebble ends the process without it: in the
+// write-ahead log and the manifest. Tables do not wait, since one that is given up
+// frees what it took, maybe for the log. await returns whether to try again.
+type patientFS struct {
+	vfs.FS
+	await func() bool
+}
+
+func (fs patientFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	return fs.patient(name, f, err)
+}
+
+func (fs patientFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.ReuseForWrite(from, to, category)
+	return fs.patient(to, f, err)
+}
+
+func (fs patientFS) patient(name string, f vfs.File, err error) (vfs.File, error) {
+	if err != nil || strings.HasSuffix(name, ".sst") {
+		return f, err
+	}
+	return patientFile{f, fs.await}, nil
+}
+
+type patientFile struct {
+	vfs.File
+	await func() bool
+}
+
+func (f patientFile) Write(p []byte) (n int, err error) {
+	for {
+		m, err := f.File.Write(p[n:])
+		n += m
+		if !errors.Is(err, syscall.ENOSPC) || !f.await() {
+			return n, err
+		}
+	}
+}
+
+// awaitSpace waits before a write to a full disk is tried again; false when it is not
+// to be: while the spool is opened, closed or has failed, and without a ballast.
+func (s *Spool) awaitSpace() bool {
+	if !s.opened.Load() || s.opts.BallastBytes < 0 {
+		return false
+	}
+	select {
+	case <-s.quit:
+		return false
+	case <-s.failed:
+		return false
+	case <-time.After(10 * time.Millisecond):
+		return true
+	}
 }

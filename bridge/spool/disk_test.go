@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-const testBallast = 1 << 20
+const testBallast = MinBallastBytes
 
 // TestCheckDecidesByFreeSpace: the ballast and as much again must be free, and a
 // quarter more before a full disk counts as healed.
@@ -185,9 +186,9 @@ func TestHistoryMakesRoomBeforeTheDiskIsFull(t *testing.T) {
 	opts.FS, opts.BallastBytes = disk, testBallast
 	s := openSpool(t, testDir, opts)
 	firstSweep(t, s)
-	history := addMany(t, s, 0, 300, 10_000)
+	history := addMany(t, s, 0, 1500, 10_000)
 	ack(t, s, epoch, history...)
-	refs := addMany(t, s, 300, 3, 10_000)
+	refs := addMany(t, s, 1500, 3, 10_000)
 	sweepNow(t, s)
 	diff(t, "with space enough", Stats{Pending: tallyOf(refs), Retained: tallyOf(history)}, s.Stats())
 	disk.fill(2*testBallast - 1)
@@ -259,5 +260,107 @@ func TestDiskWithoutUsage(t *testing.T) {
 	add(t, s, record(1, 10))
 	if got := ballastSize(opts.FS, testDir); got != -1 {
 		t.Errorf("ballast of %d bytes", got)
+	}
+}
+
+// TestStoreFitsTheBallast: what the store writes before it can free anything is a
+// fixed share of every ballast, and the default costs it nothing of its speed.
+func TestStoreFitsTheBallast(t *testing.T) {
+	for _, ballast := range []int64{MinBallastBytes, 24 << 20, defaultBallastBytes, 1 << 40} {
+		o := &pebble.Options{}
+		fitBallast(o, ballast)
+		o.EnsureDefaults()
+		memtable, table := int64(o.MemTableSize), o.TargetFileSizes[0]
+		if memtable > ballast/4 || o.LBaseMaxBytes > ballast/4 || table > ballast/32 || o.MaxManifestFileSize > ballast/16 {
+			t.Errorf("ballast %d: memtable %d, first level %d, table %d, manifest %d", ballast, memtable, o.LBaseMaxBytes, table, o.MaxManifestFileSize)
+		}
+		if ballast >= defaultBallastBytes && memtable != 16<<20 {
+			t.Errorf("ballast %d: memtable %d, want 16 MiB", ballast, memtable)
+		}
+	}
+}
+
+func TestUnfitBallastIsRefused(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		disk, ballast int64
+		want          string
+	}{
+		{"too small", 1 << 30, MinBallastBytes - 1, "give it 4194304 at least"},
+		{"too small a disk", 4*MinBallastBytes - 1, MinBallastBytes, "give it a quarter of the disk at most"},
+		{"just fits", 4 * MinBallastBytes, MinBallastBytes, ""},
+		{"none", 1 << 20, -1, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			opts := memOptions()
+			opts.FS, opts.BallastBytes = newSmallDisk(tc.disk), tc.ballast
+			s, err := Open(testDir, opts)
+			if tc.want == "" && err == nil {
+				closeSpool(t, s)
+			} else if tc.want == "" || err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestDiskFilledAgain: another program takes the ballast's place as well. Writes
+// wait, the spool lives, and it goes on when there is space.
+func TestDiskFilledAgain(t *testing.T) {
+	disk := newSmallDisk(64 << 20)
+	opts := memOptions()
+	opts.FS, opts.BallastBytes = disk, testBallast
+	s := openSpool(t, testDir, opts)
+	firstSweep(t, s)
+	refs := addMany(t, s, 0, 3, 10_000)
+	disk.fill(0)
+	add(t, s, record(3, 100_000)) // takes the ballast's place in part
+	disk.fill(0)
+	acked := make(chan error, 1)
+	before := disk.refusals()
+	go func() { acked <- s.Ack([]Settlement{{Ref: refs[0], At: epoch, Note: make([]byte, 200_000)}}) }()
+	eventually(t, "writes are tried again", func() bool { return disk.refusals() > before+5 })
+	if err := s.Err(); err != nil {
+		t.Fatalf("failed: %v", err)
+	}
+	disk.setCapacity(64 << 20)
+	if err := <-acked; err != nil {
+		t.Fatal(err)
+	}
+	sweepNow(t, s)
+	add(t, s, record(4, 10))
+}
+
+// TestEvictedSpaceIsHadBack: on a full disk nothing is written over what was evicted,
+// also by an earlier process, so that no compaction of the store's own frees it.
+func TestEvictedSpaceIsHadBack(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		disk := newSmallDisk(64 << 20)
+		opts := memOptions()
+		opts.FS, opts.BallastBytes = disk, testBallast
+		s := openSpool(t, testDir, opts)
+		firstSweep(t, s)
+		refs := addMany(t, s, 0, 200, 50_000)
+		if err := s.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		ack(t, s, epoch, refs[:100]...)
+		if err := s.evictBytes(1 << 40); err != nil {
+			t.Fatal(err)
+		}
+		if restart {
+			closeSpool(t, s)
+			s = openSpool(t, testDir, opts)
+		}
+		disk.fill(0)
+		s.disk.onFull()
+		sweepNow(t, s)
+		held, err := s.db.EstimateDiskUsage([]byte{kindRecord}, []byte{kindRecord + 1})
+		if want := uint64(tallyOf(refs[100:]).Bytes * 11 / 10); err != nil || held > want {
+			t.Errorf("restart %v: tables of records take %d bytes, want %d at most, %v", restart, held, want, err)
+		}
+		diff(t, "pending", refs[100:], pending(t, s))
+		disk.setCapacity(64 << 20)
+		sweepNow(t, s)
 	}
 }

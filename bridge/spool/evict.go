@@ -1,8 +1,11 @@
 package spool
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -55,16 +58,56 @@ func (s *Spool) sweep(aged *time.Time) error {
 			return err
 		}
 	}
-	excess := s.excess()
-	if excess <= 0 {
+	if excess := s.excess(); excess > 0 {
+		if err := s.evictBytes(excess); err != nil {
+			return err
+		}
+		// Only when the deletions are in a table can compaction drop what they cover.
+		if _, err := s.db.AsyncFlush(); err != nil {
+			return err
+		}
+	}
+	return s.reclaim()
+}
+
+// reclaim frees the space of what was evicted while the disk is full. Left alone, the
+// store drops it when more is written over it, and nothing is written any more.
+func (s *Spool) reclaim() error {
+	to := s.evictedTo.Load()
+	if !s.disk.low() || to == 0 {
 		return nil
 	}
-	if err := s.evictBytes(excess); err != nil {
-		return err
+	for _, kind := range []byte{kindRetained, kindRecord} {
+		err := s.db.Compact(s.running, seqKey(kind, 0), seqKey(kind, to), true)
+		switch {
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, context.Canceled):
+			return nil // the next look tries again; the store logs the former
+		case err != nil:
+			return fmt.Errorf("free the space of what was evicted: %w", err)
+		}
 	}
-	// Only when the deletions are in a table can compaction drop what they cover.
-	_, err := s.db.AsyncFlush()
-	return err
+	s.evictedTo.CompareAndSwap(to, 0)
+	return nil
+}
+
+// learnEvicted: what an earlier process evicted may still take space. Below the first
+// record that can be evicted, or ever will be, there is nothing else but quarantine.
+func (s *Spool) learnEvicted() error {
+	to := s.lastSeq.Load() + 1
+	for _, kind := range []byte{kindPending, kindRetained} {
+		iter, err := s.scan(kind, 0)
+		if err != nil {
+			return err
+		}
+		if iter.First() {
+			to = min(to, keySeq(iter.Key()))
+		}
+		if err := iter.Close(); err != nil {
+			return err
+		}
+	}
+	s.evictedTo.Store(to)
+	return nil
 }
 
 // excess is how many bytes of history must go: what is over the limit, as much as
@@ -163,6 +206,7 @@ func (s *Spool) remove(victims []Ref) error {
 		return err
 	}
 	s.held.evicted(gone)
+	s.evictedTo.Store(max(s.evictedTo.Load(), victims[len(victims)-1].Seq+1))
 	return nil
 }
 

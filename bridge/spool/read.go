@@ -13,8 +13,9 @@ import (
 func (s *Spool) Committed() <-chan struct{} { return s.appended }
 
 // Pending appends to dst up to limit pending records whose sequence number is
-// from or higher, in order. Fewer than limit means that there are no more now;
-// later ones have higher numbers than any that was returned.
+// from or higher, in order. Fewer than limit means that there are no more now.
+// Those appended later have higher numbers than any there was; Requeue makes records
+// pending again below them.
 func (s *Spool) Pending(dst []Ref, from uint64, limit int) ([]Ref, error) {
 	if !s.users.enter() {
 		return dst, ErrClosed

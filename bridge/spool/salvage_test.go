@@ -67,7 +67,7 @@ func TestSalvageKeepsAll(t *testing.T) {
 func TestSalvageToAFullDisk(t *testing.T) {
 	disk := newSmallDisk(64 << 20)
 	opts := memOptions()
-	opts.FS, opts.BallastBytes = disk, 1
+	opts.FS, opts.BallastBytes = disk, -1
 	s := openSpool(t, "/old", opts)
 	addMany(t, s, 0, 300, 20_000)
 	closeSpool(t, s)

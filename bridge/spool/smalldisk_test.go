@@ -13,11 +13,12 @@ type smallDisk struct {
 	vfs.FS
 	mu       sync.Mutex
 	capacity int64
-	refused  int // writes that did not fit
+	total    int64 // the disk's size; others take what capacity is below it
+	refused  int   // writes that did not fit
 }
 
 func newSmallDisk(capacity int64) *smallDisk {
-	return &smallDisk{FS: vfs.NewMem(), capacity: capacity}
+	return &smallDisk{FS: vfs.NewMem(), capacity: capacity, total: capacity}
 }
 
 func (d *smallDisk) setCapacity(bytes int64) {
@@ -55,7 +56,7 @@ func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	defer d.mu.Unlock()
 	used := d.used()
 	return vfs.DiskUsage{
-		AvailBytes: uint64(max(0, d.capacity-used)), TotalBytes: uint64(d.capacity), UsedBytes: uint64(used),
+		AvailBytes: uint64(max(0, d.capacity-used)), TotalBytes: uint64(d.total), UsedBytes: uint64(used),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -34,7 +35,9 @@ var (
 // Options for Open; the zero value of each is its default.
 type Options struct {
 	// MaxBytes limits the sum of all records' bytes; default 8 GiB. History is
-	// evicted before an Append is refused.
+	// evicted before an Append is refused, in the background, so that for moments
+	// there may be more of it. What is pending and quarantined never exceeds the
+	// limit by Appends, however many are in flight.
 	MaxBytes int64
 	// Retention is how long a record is kept after its acknowledgement;
 	// default 24 h.
@@ -42,8 +45,10 @@ type Options struct {
 	// BallastBytes is the size of a file that is given up when the disk is full,
 	// so that what is pending can still be drained; default 64 MiB. While less
 	// than that is free besides, Append gives ErrFull, and while less than twice
-	// that is, history makes room. With much less than the default, the store may
-	// lack the room to rewrite its tables, and a full disk may not heal by itself.
+	// that is, history makes room. At least MinBallastBytes and four times the
+	// largest record, and at most a quarter of the disk: else what the store writes
+	// before it can free anything would not fit, and a full disk might never heal.
+	// Negative: none, and the spool fails when the disk is full.
 	BallastBytes int64
 	// FS is where the store lives; default the machine's.
 	FS vfs.FS
@@ -55,6 +60,19 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
+// MinBallastBytes is the least Options.BallastBytes that Open takes.
+const MinBallastBytes = 4 << 20
+
+const defaultBallastBytes = 64 << 20
+
+// reserve is what the store's sizes are fitted to: the ballast, or what it would be.
+func (o Options) reserve() int64 {
+	if o.BallastBytes < 0 {
+		return defaultBallastBytes
+	}
+	return o.BallastBytes
+}
+
 func (o Options) withDefaults() Options {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 8 << 30
@@ -63,7 +81,7 @@ func (o Options) withDefaults() Options {
 		o.Retention = 24 * time.Hour
 	}
 	if o.BallastBytes == 0 {
-		o.BallastBytes = 64 << 20
+		o.BallastBytes = defaultBallastBytes
 	}
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -95,6 +113,7 @@ type Spool struct {
 
 	users  users
 	intake intake
+	opened atomic.Bool   // from here on writes wait for space (patientFS)
 	failed chan struct{} // closed at the first fault
 	fault  atomic.Pointer[error]
 	broken corruption
@@ -104,6 +123,10 @@ type Spool struct {
 	closing sync.Once
 	kick    chan struct{} // capacity 1: the sweeper looks now
 	sweeps  atomic.Int64  // how often it has looked
+
+	evictedTo atomic.Uint64      // below, space may be had back from the store; 0: nowhere
+	running   context.Context    // ended by Close
+	stop      context.CancelFunc // of running
 }
 
 // Open opens the spool in dir, making it if need be. A record that was appended
@@ -118,9 +141,12 @@ func Open(dir string, opts Options) (*Spool, error) {
 		quit: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	s.intake.wake = make(chan struct{}, 1)
+	s.running, s.stop = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
+		s.stop()
 		return nil, fmt.Errorf("open spool %s: %w", dir, s.told(err))
 	}
+	s.opened.Store(true)
 	s.metrics = newMetrics(s, s.opts.Registerer)
 	s.done.Add(2)
 	go s.commitLoop()
@@ -143,6 +169,9 @@ func (s *Spool) open() error {
 
 func (s *Spool) openAndLearn() (err error) {
 	defer storefiles.Catch(&err)
+	if b := s.opts.BallastBytes; b >= 0 && b < MinBallastBytes {
+		return fmt.Errorf("a ballast of %d bytes: give it %d at least, or a full disk might not heal", b, MinBallastBytes)
+	}
 	if err := s.openStore(); err != nil {
 		return err
 	}
@@ -161,7 +190,11 @@ func (s *Spool) openStore() error {
 		return err
 	}
 	s.disk = newDisk(s.opts.FS, s.dir, s.opts.BallastBytes, s.opts.Logger, s.kickSweep)
-	if err := s.openLocked(lock); err != nil {
+	err = s.disk.fits()
+	if err == nil {
+		err = s.openLocked(lock)
+	}
+	if err != nil {
 		return errors.Join(err, lock.Close())
 	}
 	s.lock = lock
@@ -214,11 +247,10 @@ func makeStore(dir string, options *pebble.Options) error {
 // read once soon after, and deleted oldest first.
 func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
 	o := &pebble.Options{
-		FS:                 dirSyncFS{vfs.OnDiskFull(s.opts.FS, s.disk.onFull), s.fail},
+		FS:                 patientFS{dirSyncFS{vfs.OnDiskFull(s.opts.FS, s.disk.onFull), s.fail}, s.awaitSpace},
 		Lock:               lock,
 		Logger:             &storeLogger{log: s.opts.Logger, fatal: s.fail},
 		FormatMajorVersion: pebble.FormatNewest,
-		MemTableSize:       16 << 20,
 		MaxOpenFiles:       256,
 		// Memtables are counted against the cache: with less, nothing is cached, and
 		// a backlog is drained at a quarter of the speed.
@@ -235,7 +267,31 @@ func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
+	fitBallast(o, s.opts.reserve())
 	return o
+}
+
+// fitBallast bounds what the store writes before it can free anything, which on a
+// full disk must fit into the ballast. Whoever tunes these keeps the relation to it:
+//
+//	memtable      1/4   two wait for a flush at most. Logs take 1.1 of it each,
+//	                    and three old ones are kept to be written again
+//	first level   1/4   ids are in no order: a compaction rewrites all that this
+//	                    level has of them
+//	table         1/32  a compaction takes about 25 at most, and fewer as space is less
+//	manifest      1/16  the last one is kept as well
+//
+// The default ballast is the smallest that leaves the memtable 16 MiB. Each kind of
+// entry has tables of its own: a table that reached from acknowledgements to records
+// would overlap all that is held, and its compaction rewrite that.
+func fitBallast(o *pebble.Options, ballast int64) {
+	o.MemTableSize = uint64(min(16<<20, ballast/4))
+	o.LBaseMaxBytes = min(64<<20, ballast/4)
+	o.TargetFileSizes[0] = min(2<<20, ballast/32)
+	o.MaxManifestFileSize = min(128<<20, ballast/16)
+	o.Experimental.SpanPolicyFunc = func(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+		return policy, []byte{key[0] + 1}, nil
+	}
 }
 
 const (
@@ -255,7 +311,10 @@ func (s *Spool) learn() error {
 	}
 	s.lastSeq.Store(last)
 	s.intake.nextSeq = last + 1
-	return s.countHeld()
+	if err := s.countHeld(); err != nil {
+		return err
+	}
+	return s.learnEvicted()
 }
 
 func (s *Spool) checkFormat() error {
@@ -305,6 +364,7 @@ func (s *Spool) Close() error {
 	s.closing.Do(func() {
 		s.intake.close()
 		close(s.quit)
+		s.stop()
 		closed := make(chan error, 1)
 		go func() { closed <- s.finish() }() // held for ever when the disk fails
 		select {

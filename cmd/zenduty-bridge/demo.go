@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
 
@@ -78,8 +79,8 @@ func demoConfig(dir, key string) config.Config {
 		Signature: config.SignatureAuto,
 		Keys:      []config.Key{{Name: "demo", Key: config.NewSecret(key)}},
 	}
-	cfg.Ingress.LameDuck = 0 // its one sender has done
-	cfg.Spool.BallastBytes = 1 << 20
+	cfg.Ingress.LameDuck = 0                       // its one sender has done
+	cfg.Spool.BallastBytes = spool.MinBallastBytes // quickly made
 	cfg.Relay.DrainTimeout = time.Second
 	cfg.Log.Level = slog.LevelWarn
 	return cfg

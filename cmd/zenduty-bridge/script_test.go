@@ -102,7 +102,7 @@ const announced = `(?s)"taking webhooks","listen":"(?P<LISTEN>[^"]+)".*"publishi
 // sets $LISTEN, $NATS and $ADMIN to where it is reached.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	serve := []string{args[0], announced, "zenduty-bridge", "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "1MiB"}
+		"--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "4MiB"}
 	cmdStart(ts, neg, append(serve, args[1:]...))
 }
 

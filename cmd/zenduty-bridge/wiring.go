@@ -25,7 +25,7 @@ import (
 // Turning the configuration into each package's Options, and nothing else.
 
 // orNone: in the configuration 0 means none, in Options 0 means the default.
-func orNone[T time.Duration | config.Bytes](v T) T {
+func orNone(v time.Duration) time.Duration {
 	if v == 0 {
 		return -1
 	}
@@ -36,7 +36,7 @@ func spoolOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) sp
 	return spool.Options{
 		MaxBytes:     int64(c.Spool.MaxBytes),
 		Retention:    orNone(c.Spool.Retention),
-		BallastBytes: int64(orNone(c.Spool.BallastBytes)),
+		BallastBytes: int64(c.Spool.BallastBytes),
 		Logger:       log, Registerer: r,
 	}
 }
