@@ -35,7 +35,7 @@ func (c *serveCommand) Run(p *program) error {
 		return err
 	}
 	log := newLogger(p.stderr, cfg.Log)
-	collectLess(p.getenv)
+	tuneCollector(p.getenv)
 	s, err := startService(cfg, log)
 	if err != nil {
 		return err
@@ -44,11 +44,18 @@ func (c *serveCommand) Run(p *program) error {
 	return s.run(p.ctx)
 }
 
-// collectLess lets the garbage collector run half as often as Go's default, unless
-// the operator has set GOGC: what is alive is little beside what each webhook leaves.
-func collectLess(getenv func(string) (string, bool)) {
+// usualMemory is what a bridge at work need not exceed.
+const usualMemory = 160 << 20
+
+// tuneCollector lets the garbage collector run half as often as Go's default until
+// the usual memory is in use, and then as often as that asks for. What the operator
+// has set in GOGC or GOMEMLIMIT stays.
+func tuneCollector(getenv func(string) (string, bool)) {
 	if _, set := getenv("GOGC"); !set {
 		debug.SetGCPercent(200)
+	}
+	if _, set := getenv("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(usualMemory)
 	}
 }
 
