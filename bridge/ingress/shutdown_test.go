@@ -79,6 +79,22 @@ func (s *stoppable) awaitClosed() {
 	}
 }
 
+// awaitQuiet waits until the server knows all its connections to be between two
+// requests. What came before that, and is less than Peek waits for, net/http has read
+// with the request before and does not tell of.
+func (s *stoppable) awaitQuiet() {
+	for allQuiet := false; !allQuiet; time.Sleep(time.Millisecond) {
+		s.connections.mu.Lock()
+		allQuiet = true
+		for c := range s.connections.open {
+			c.mu.Lock()
+			allQuiet = allQuiet && c.phase == quiet
+			c.mu.Unlock()
+		}
+		s.connections.mu.Unlock()
+	}
+}
+
 // sender is a connection that a test looks at byte by byte.
 type sender struct {
 	net.Conn
@@ -221,6 +237,7 @@ func TestBegunRequestsAreAnswered(t *testing.T) {
 	idle := s.dial()
 	idle.send(signedPost(0))
 	idle.expect(http.StatusOK, false)
+	s.awaitQuiet()
 	senders := []*sender{idle, s.dial(), s.dial()}
 	lengths := []int{1, 30, strings.Index(signedPost(0), "\r\n\r\n") + 10} // of the first byte, of the header, of the body
 	for i, length := range lengths {
