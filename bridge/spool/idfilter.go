@@ -57,13 +57,16 @@ func (f *idFilter) mayHave(id ID) bool {
 // heldIDs knows most ids that are not held, without the store.
 type heldIDs struct {
 	filter atomic.Pointer[idFilter] // of all that is held; nil until the first is made
-	next   atomic.Pointer[idFilter] // being made, nil if none is
-	commit sync.Mutex               // held from an id's adding until its record is in the store
-	making atomic.Bool
+	making atomic.Bool              // a renewal is under way, or has failed
+
+	commit sync.Mutex // held from an id's adding until its record is in the store
+	next   *idFilter  // being made, nil if none is; guarded by commit
 }
 
+// add is called with commit held: between the two filters, an id that is added to
+// the old one only would be forgotten.
 func (h *heldIDs) add(id ID) {
-	for _, f := range []*idFilter{h.filter.Load(), h.next.Load()} {
+	for _, f := range []*idFilter{h.filter.Load(), h.next} {
 		if f != nil {
 			f.add(id)
 		}
@@ -105,10 +108,7 @@ func (s *Spool) renewIDsIfDue() {
 func (s *Spool) renewIDs() error {
 	next, before := s.beginRenewal()
 	complete, err := s.addHeld(next, before)
-	if complete {
-		s.ids.filter.Store(next)
-	}
-	s.ids.next.Store(nil)
+	s.ids.endRenewal(complete)
 	return errors.Join(err, before.Close())
 }
 
@@ -120,8 +120,18 @@ func (s *Spool) beginRenewal() (next *idFilter, before *pebble.Snapshot) {
 	next = newIDFilter(max(2*records, fewestIDs))
 	s.ids.commit.Lock()
 	defer s.ids.commit.Unlock()
-	s.ids.next.Store(next)
+	s.ids.next = next
 	return next, s.db.NewSnapshot()
+}
+
+// endRenewal takes next into use if it is complete, else drops it.
+func (h *heldIDs) endRenewal(complete bool) {
+	h.commit.Lock()
+	defer h.commit.Unlock()
+	if complete {
+		h.filter.Store(h.next)
+	}
+	h.next = nil
 }
 
 // addHeld adds all ids in the store to f; complete is false when the spool was

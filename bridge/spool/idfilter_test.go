@@ -47,8 +47,7 @@ func TestDuplicatesAreFoundThroughARenewal(t *testing.T) {
 		t.Fatal(complete, err)
 	}
 	addMany(t, s, 200, 100, 10)
-	s.ids.filter.Store(next)
-	s.ids.next.Store(nil)
+	s.ids.endRenewal(true)
 	if err := before.Close(); err != nil {
 		t.Fatal(err)
 	}

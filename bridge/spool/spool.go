@@ -262,8 +262,8 @@ func (s *Spool) storeOptions(lock *pebble.Lock) *pebble.Options {
 			WriteStallEnd:   s.stallEnded,
 		},
 	}
-	// The one look-up by id that an Append makes nearly always finds nothing:
-	// a bloom filter answers it without reading a block.
+	// Whoever looks for a key looks in many tables that do not have it: a Bloom
+	// filter says so without reading a block.
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
