@@ -77,6 +77,7 @@ func New(opts Options) (*Publisher, error) {
 		changed: make(chan struct{}, 1), quit: make(chan struct{}),
 		reports: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
+	p.lookedAt.Store(math.MaxUint64) // at none yet
 	nc, err := nats.Connect(p.opts.URL, p.connOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS %s: %w", p.opts.URL, err)

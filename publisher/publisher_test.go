@@ -278,6 +278,10 @@ func TestNewConnectionIsLookedAtFirst(t *testing.T) {
 	s := runServer(t, dir, 0, nil)
 	port := portOf(t, s.ClientURL())
 	p := newPublisher(t, s.ClientURL(), nil)
+	eventually(t, "connected", p.Ready)
+	if r := send(t, p, incident("zeroth")); r.err == nil || r.err.Reason != "disconnected" || r.err.Uncertain {
+		t.Errorf("over the first connection, that nobody has looked at: %+v", r)
+	}
 	ensure(t, p)
 	if r := send(t, p, incident("first")); r.err != nil {
 		t.Fatal(r.err)
