@@ -246,16 +246,7 @@ func readOn(ctx context.Context, stream jetstream.Stream, read []jetstream.Msg, 
 
 func openStream(t *testing.T, ctx context.Context, natsURL string) jetstream.Stream {
 	t.Helper()
-	nc, err := nats.Connect(natsURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(ctx, "ZENDUTY")
+	stream, err := operator(t, natsURL).Stream(ctx, "ZENDUTY")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,11 +56,7 @@ func TestCredentialsRevoked(t *testing.T) {
 			writeUsers(t, config, bridgeUser)
 			n.signal(syscall.SIGHUP)
 			awaitMore(t, n, 50)
-			tr.await(100)
-			l := tr.stop()
-			tr.allTaken(answersWithin)
-			b.awaitDelivered()
-			auditClean(t, n.url(), l)
+			tr.allDelivered(b, n)
 		})
 	}
 }

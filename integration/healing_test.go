@@ -124,11 +124,7 @@ func TestStoreLostUnderLoad(t *testing.T) {
 		n.restart(t)
 		eventually(t, time.Minute, "the loss is noticed", func() bool { return b.said(healedLine) > round })
 	}
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // awaitMore waits until the stream is there and has n more messages than when it

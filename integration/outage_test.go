@@ -19,11 +19,7 @@ func TestNATSKilledUnderLoad(t *testing.T) {
 		atRandom(500 * time.Millisecond)
 		n.restart(t)
 	}
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // Hung for longer than every time-out: of an acknowledgement, of a look into the
@@ -49,11 +45,7 @@ func TestNATSHung(t *testing.T) {
 			n.hang()
 			time.Sleep(spell(how.lasts))
 			n.resume()
-			tr.await(100)
-			l := tr.stop()
-			tr.allTaken(answersWithin)
-			b.awaitDelivered()
-			auditClean(t, n.url(), l)
+			tr.allDelivered(b, n)
 		})
 	}
 }
@@ -68,11 +60,7 @@ func TestNATSUnreachableFromTheStart(t *testing.T) {
 		t.Errorf("not ready without NATS: %d %s", status, text)
 	}
 	n.restart(t)
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // Gone for longer than JetStream remembers ids.
@@ -87,11 +75,7 @@ func TestNATSGoneBeyondTheDuplicateWindow(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		n.restart(t)
 	}
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // NATS stores and its acknowledgements are lost; then the bridge is killed, and

@@ -27,11 +27,7 @@ func TestPartition(t *testing.T) {
 			network.set(fault)
 			time.Sleep(spell(18 * time.Second))
 			network.set(carries)
-			tr.await(100)
-			l := tr.stop()
-			tr.allTaken(answersWithin)
-			b.awaitDelivered()
-			auditClean(t, n.url(), l)
+			tr.allDelivered(b, n)
 		})
 	}
 }
@@ -49,9 +45,5 @@ func TestPartitionsInARow(t *testing.T) {
 		atRandom(3 * time.Second)
 		network.set(carries)
 	}
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }

@@ -59,11 +59,7 @@ func TestStreamDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 func TestStreamFull(t *testing.T) {
@@ -79,11 +75,7 @@ func TestStreamFull(t *testing.T) {
 		t.Error("no publish failed for stream_full")
 	}
 	editStream(t, n.url(), func(c *jetstream.StreamConfig) { c.MaxMsgs = -1 })
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // What the stream will never take is set aside, and the rest flows on, also of the
@@ -149,11 +141,7 @@ func TestForeignStreamNoLongerCoversTheSubjects(t *testing.T) {
 		t.Errorf("%d warnings for one fault:\n%s", len(lines), strings.Join(lines[len(lines)-10:], "\n"))
 	}
 	editStream(t, n.url(), func(c *jetstream.StreamConfig) { c.Subjects = subjects })
-	tr.await(100)
-	l := tr.stop()
-	tr.allTaken(answersWithin)
-	b.awaitDelivered()
-	auditClean(t, n.url(), l)
+	tr.allDelivered(b, n)
 }
 
 // The operator makes the deleted stream anew before the bridge does, which notices

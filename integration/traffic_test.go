@@ -198,3 +198,14 @@ func (tr *traffic) allTaken(within time.Duration) {
 		tr.t.Errorf("99 %% were answered within %v, want %v", p99, within)
 	}
 }
+
+// allDelivered lets it go on when a fault is over, ends it, and fails the test unless
+// every single post was taken, soon, and is in the stream as it should be.
+func (tr *traffic) allDelivered(b *bridgeProcess, n *natsProcess) {
+	tr.t.Helper()
+	tr.await(100)
+	l := tr.stop()
+	tr.allTaken(answersWithin)
+	b.awaitDelivered()
+	auditClean(tr.t, n.url(), l)
+}
