@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -95,12 +94,7 @@ func (t *tally) summary(url string) summary {
 }
 
 // writeJSON writes the summary as one JSON document.
-func (s summary) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(s)
-}
+func (s summary) writeJSON(w io.Writer) error { return printDocument(w, s) }
 
 // writeText writes what a person wants to know of it.
 func (s summary) writeText(w io.Writer) error {
