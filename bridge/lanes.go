@@ -74,8 +74,8 @@ func (s *lanes) take() *lane {
 	return l
 }
 
-// putBack makes a lane that was taken the next to be taken.
-func (s *lanes) putBack(l *lane) { s.ready = append([]*lane{l}, s.ready...) }
+// putBack makes lanes that were taken the next to be taken.
+func (s *lanes) putBack(taken ...*lane) { s.ready = append(taken, s.ready...) }
 
 // advance drops the settled head of a lane that was taken, and makes the lane
 // ready again if there is more in it.

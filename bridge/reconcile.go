@@ -172,7 +172,7 @@ func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64)
 		}
 		r.stream.reach(sequence, ref.ID)
 		d := delivery{Ack: publisher.Ack{Stream: r.publisher.StreamName(), Sequence: sequence, Duplicate: true}}
-		if m, err := r.read(ref); err == nil && m.Quarantined {
+		if r.unkeyable(ref) {
 			d.Reason = "cannot be keyed"
 			quarantined = append(quarantined, spool.Settlement{Ref: ref, At: now, Note: d.encode()})
 			continue
@@ -180,6 +180,13 @@ func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64)
 		acked = append(acked, spool.Settlement{Ref: ref, At: now, Note: d.encode()})
 	}
 	return found, errors.Join(r.noteAcked(acked), r.noteQuarantined(quarantined))
+}
+
+// unkeyable tells whether a record was, or would be, published as such.
+func (r *relay) unkeyable(ref spool.Ref) bool {
+	record, err := r.spool.Read(ref.Seq)
+	m, err := newMessage(ref, record, err)
+	return err == nil && m.Quarantined
 }
 
 // find asks the stream which of the records it has above floor.

@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
@@ -136,25 +138,64 @@ func (r *relay) wait() time.Duration {
 
 // send publishes the heads of ready lanes, as many as the window has room for.
 func (r *relay) send() error {
-	for r.reconciled && r.inFlight+r.lanes.waiting.Len() < r.opts.Window && r.publisher.Ready() {
+	for {
+		group := r.takeGroup()
+		if len(group) == 0 {
+			return nil
+		}
+		if err := r.sendHeads(group); err != nil {
+			return err
+		}
+	}
+}
+
+// readGroup is how many records at most are read in one pass, and so are in memory
+// beside those in flight.
+const readGroup = 256
+
+// takeGroup takes the lanes that may be sent now and have been ready longest, in the
+// order of the spool.
+func (r *relay) takeGroup() (group []*lane) {
+	room := min(r.opts.Window-r.inFlight-r.lanes.waiting.Len(), readGroup)
+	for r.reconciled && len(group) < room && r.publisher.Ready() {
 		l := r.lanes.take()
 		if l == nil {
-			return nil
+			break
 		}
 		if r.mustLook(l, time.Now()) {
 			r.lanes.putBack(l)
 			r.reconciled = false // look before sending again
-			return nil
+			break
 		}
-		if err := r.sendHead(l); err != nil {
-			return err
-		}
+		group = append(group, l)
 	}
-	return nil
+	slices.SortFunc(group, func(a, b *lane) int { return cmp.Compare(a.head().Seq, b.head().Seq) })
+	return group
 }
 
-func (r *relay) sendHead(l *lane) error {
-	message, err := r.read(l.head())
+// sendHeads publishes the heads of lanes that were taken, as long as there is a
+// connection.
+func (r *relay) sendHeads(group []*lane) error {
+	seqs := make([]uint64, len(group))
+	for i, l := range group {
+		seqs[i] = l.head().Seq
+	}
+	var failed error
+	err := r.spool.ReadEach(seqs, func(_ uint64, record *spool.Record, err error) bool {
+		if !r.publisher.Ready() {
+			return false
+		}
+		failed = r.sendHead(group[0], record, err)
+		group = group[1:]
+		return failed == nil
+	})
+	r.lanes.putBack(group...)
+	return errors.Join(err, failed)
+}
+
+// sendHead publishes what was read of the head of l.
+func (r *relay) sendHead(l *lane, record *spool.Record, err error) error {
+	message, err := newMessage(l.head(), record, err)
 	if errors.Is(err, errUnreadable) {
 		return r.setAside(l, err)
 	}
@@ -175,9 +216,8 @@ func (r *relay) sendHead(l *lane) error {
 // made of.
 var errUnreadable = errors.New("record cannot be read")
 
-// read makes the message of a record.
-func (r *relay) read(ref spool.Ref) (*publisher.Message, error) {
-	record, err := r.spool.Read(ref.Seq)
+// newMessage makes the message of a record, or of the error of reading it.
+func newMessage(ref spool.Ref, record *spool.Record, err error) (*publisher.Message, error) {
 	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %w", errUnreadable, err)
 	}

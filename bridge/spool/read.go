@@ -47,6 +47,10 @@ func (s *Spool) Read(seq uint64) (*Record, error) {
 		return nil, ErrClosed
 	}
 	defer s.users.leave()
+	return s.read(seq)
+}
+
+func (s *Spool) read(seq uint64) (*Record, error) {
 	value, closer, err := s.db.Get(seqKey(kindRecord, seq))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, fmt.Errorf("record %d: %w", seq, ErrNotFound)
@@ -56,6 +60,41 @@ func (s *Spool) Read(seq uint64) (*Record, error) {
 	}
 	record, err := decodeRecord(seq, value)
 	return record, s.told(errors.Join(err, closer.Close()))
+}
+
+// ReadEach reads held records as Read does, those of seqs in rising order, in one pass
+// that costs a fraction of as many Reads. It calls each with a record, which the
+// callee owns, or the error of that one, until each returns false. Its own error is
+// ErrClosed, or that the pass could not begin.
+func (s *Spool) ReadEach(seqs []uint64, each func(seq uint64, r *Record, err error) bool) error {
+	if !s.users.enter() {
+		return ErrClosed
+	}
+	defer s.users.leave()
+	iter, err := s.scan(kindRecord, 0)
+	if err != nil {
+		return s.told(fmt.Errorf("read records: %w", err))
+	}
+	defer iter.Close() // its error has been told with the record that it concerns
+	for _, seq := range seqs {
+		if !each(s.readAt(iter, seq)) {
+			break
+		}
+	}
+	return nil
+}
+
+// readAt reads the record seq, which is not below where iter stands.
+func (s *Spool) readAt(iter *pebble.Iterator, seq uint64) (uint64, *Record, error) {
+	switch found := iter.SeekGE(seqKey(kindRecord, seq)); {
+	case iter.Error() != nil: // damage; where it ends, only a look at each tells
+		r, err := s.read(seq)
+		return seq, r, err
+	case !found || keySeq(iter.Key()) != seq:
+		return seq, nil, fmt.Errorf("record %d: %w", seq, ErrNotFound)
+	}
+	r, err := decodeRecord(seq, iter.Value())
+	return seq, r, s.told(err)
 }
 
 // Settled is a record that is no longer pending, and what was noted of it.
