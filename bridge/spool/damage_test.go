@@ -369,8 +369,12 @@ func stateOf(t *testing.T, s *Spool, n int) byte {
 	if seq != uint64(n+1) {
 		t.Errorf("record %d has number %d", n, seq)
 	}
-	kind, _, err := s.state(seq)
+	pending, err := s.scan(kindPending, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	kind, _, err := s.state(pending, seq)
+	if err := errors.Join(err, pending.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return kind
@@ -389,16 +393,27 @@ func checkServed(t *testing.T, sp specimen, lost int, salvaged Salvaged) {
 	}
 	defer func() { _ = s.Close() }()
 	unread := 0
+	var seqs []uint64
 	for n := range sp.states {
-		got, err := s.Read(uint64(n + 1))
+		seqs = append(seqs, uint64(n+1))
+	}
+	err = s.ReadEach(seqs, func(seq uint64, got *Record, err error) bool {
+		alone, errAlone := s.Read(seq)
+		diff(t, "ReadEach against Read", alone, got)
 		switch {
+		case (err == nil) != (errAlone == nil):
+			t.Errorf("ReadEach of %d: %v, Read: %v", seq, err, errAlone)
 		case err == nil:
-			checkSame(t, record(n, specimenBody), got)
+			checkSame(t, record(int(seq-1), specimenBody), got)
 		case errors.Is(err, ErrDamaged) || errors.Is(err, ErrNotFound):
 			unread++
 		default:
 			t.Errorf("Read: %v", err)
 		}
+		return true
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if unread > lost {
 		t.Errorf("%d records cannot be read, at most %d may be; salvage lost %d", unread, lost, len(salvaged.Lost))

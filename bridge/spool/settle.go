@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,6 +16,8 @@ type Settlement struct {
 	At   time.Time
 	Note []byte // the receipt, or the reason of a quarantine
 }
+
+// What follows sorts the settlements that it is given.
 
 // Ack makes records history. It is not synced: a power cut may undo it, and the
 // records are in their former state again. A record that is history already gets
@@ -61,12 +65,19 @@ func (s *Spool) settle(kind byte, settlements []Settlement, marks []Mark, how *p
 }
 
 // stageSettlements adds to batch what brings the records into the state kind,
-// and returns by how much that changes Stats.
+// and returns by how much that changes Stats. It sorts settlements, for one pass over
+// those that are pending, which are most.
 func (s *Spool) stageSettlements(batch *pebble.Batch, kind byte, settlements []Settlement) (change Stats, err error) {
+	pending, err := s.scan(kindPending, 0)
+	if err != nil {
+		return change, fmt.Errorf("settle %d records: %w", len(settlements), err)
+	}
+	defer func() { err = errors.Join(err, pending.Close()) }()
+	slices.SortStableFunc(settlements, func(a, b Settlement) int { return cmp.Compare(a.Ref.Seq, b.Ref.Seq) })
 	var value []byte
 	staged := make(map[uint64]bool, len(settlements))
 	for _, t := range settlements {
-		from, ref, err := s.state(t.Ref.Seq)
+		from, ref, err := s.state(pending, t.Ref.Seq)
 		if err != nil {
 			return change, fmt.Errorf("settle record %d: %w", t.Ref.Seq, err)
 		}
@@ -95,9 +106,18 @@ func appendState(dst []byte, kind byte, ref Ref, t Settlement) []byte {
 	return appendSettled(dst, ref, t.At, t.Note)
 }
 
-// state finds the state entry of a record: its kind, 0 when it is not held.
-func (s *Spool) state(seq uint64) (kind byte, ref Ref, err error) {
-	for _, kind := range []byte{kindPending, kindRetained, kindQuarantine} {
+// state finds the state entry of a record: its kind, 0 when it is not held. pending is
+// over the pending entries, and not beyond seq's. Its seek ends at the next number,
+// since there may be any number of deleted entries behind it.
+func (s *Spool) state(pending *pebble.Iterator, seq uint64) (kind byte, ref Ref, err error) {
+	if pending.SeekGEWithLimit(seqKey(kindPending, seq), seqKey(kindPending, seq+1)) == pebble.IterValid {
+		ref, _, err := decodeRef(seq, pending.Value())
+		return kindPending, ref, err
+	}
+	if err := pending.Error(); err != nil {
+		return 0, Ref{}, err
+	}
+	for _, kind := range []byte{kindRetained, kindQuarantine} {
 		value, closer, err := s.db.Get(seqKey(kind, seq))
 		if errors.Is(err, pebble.ErrNotFound) {
 			continue
