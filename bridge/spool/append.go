@@ -233,7 +233,7 @@ func stageRecord(batch *pebble.Batch, ref Ref, r *Record) {
 	copy(op.Key[1:], seqBytes)
 	encodeRecord(op.Value, r)
 	_ = op.Finish()
-	_ = batch.Set(idKey(r.ID), seqBytes, nil)
+	_ = batch.Set(idKey(partition(ref.Seq), r.ID), seqBytes, nil)
 	_ = batch.Set(seqKey(kindPending, ref.Seq), appendRef(nil, ref), nil)
 }
 
@@ -258,8 +258,19 @@ func (s *Spool) Find(id ID) (seq uint64, held bool, err error) {
 	return seq, held, s.told(err)
 }
 
+// lookUp asks the store, one partition after the other: the newest first, as a webhook
+// that is posted again mostly was just now.
 func (s *Spool) lookUp(id ID) (seq uint64, held bool, err error) {
-	value, closer, err := s.db.Get(idKey(id))
+	last, first := partition(s.lastSeq.Load()), partition(s.firstSeq.Load())
+	for p := last; ; p-- {
+		if seq, held, err = s.lookUpIn(p, id); held || err != nil || p <= first {
+			return seq, held, err
+		}
+	}
+}
+
+func (s *Spool) lookUpIn(partition uint64, id ID) (seq uint64, held bool, err error) {
+	value, closer, err := s.db.Get(idKey(partition, id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, false, nil
 	}

@@ -28,7 +28,8 @@
 // big-endian, so that a scan is in order:
 //
 //	r <seq>  the record: received, ordering key, id, header, body
-//	i <id>   the sequence number of the record with that id
+//	i <seq / 65,536> <id>
+//	         the sequence number of the record with that id
 //	p <seq>  the record is pending
 //	a <seq>  the record is retained: when it was acknowledged, and its receipt
 //	q <seq>  the record is quarantined: since when, and why

@@ -160,7 +160,7 @@ func (s *Spool) evict(choose func(Settled) (take, more bool)) error {
 			return fmt.Errorf("evict: %w", err)
 		}
 	}
-	return nil
+	return s.learnFirst()
 }
 
 // evictSome looks at one group of the history and returns where to go on.
@@ -197,7 +197,7 @@ func (s *Spool) remove(victims []Ref) error {
 		start = end
 	}
 	for _, v := range victims {
-		_ = batch.Delete(idKey(v.ID), nil)
+		_ = batch.Delete(idKey(partition(v.Seq), v.ID), nil)
 		gone.add(Tally{1, v.Size})
 	}
 	last := binary.BigEndian.AppendUint64(nil, s.lastSeq.Load())

@@ -143,8 +143,8 @@ func (s *Spool) addHeld(f *idFilter, store pebble.Reader) (complete bool, err er
 	}
 	defer iter.Close()
 	for ok := iter.First(); ok; ok = iter.Next() {
-		if key := iter.Key(); len(key) == 1+IDSize {
-			f.add(ID(key[1:]))
+		if id, ok := idOf(iter.Key()); ok {
+			f.add(id)
 		}
 		select {
 		case <-s.quit:

@@ -126,7 +126,7 @@ func TestDamagedEntryIsAnError(t *testing.T) {
 		call func(*Spool) error
 	}{
 		{"record", seqKey(kindRecord, 7), func(s *Spool) error { _, err := s.Read(7); return err }},
-		{"id", idKey(ID{7}), func(s *Spool) error { _, _, err := s.Find(ID{7}); return err }},
+		{"id", idKey(0, ID{7}), func(s *Spool) error { _, _, err := s.Find(ID{7}); return err }},
 		{"pending", seqKey(kindPending, 7), func(s *Spool) error { _, err := s.Pending(nil, 0, 10); return err }},
 		{"oldest", seqKey(kindPending, 7), func(s *Spool) error { _, _, err := s.OldestPending(); return err }},
 		{"settling", seqKey(kindPending, 7), func(s *Spool) error { return s.Ack([]Settlement{{Ref: Ref{Seq: 7}}}) }},

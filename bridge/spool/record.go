@@ -49,7 +49,25 @@ func seqKey(kind byte, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kind}, seq)
 }
 
-func idKey(id ID) []byte { return append([]byte{kindID}, id[:]...) }
+// partitionBits: the ids of so many neighbours (2 to the 16th) stand together.
+const partitionBits = 16
+
+// partition is which ids the record seq has its own among.
+func partition(seq uint64) uint64 { return seq >> partitionBits }
+
+// idKey is partitioned because ids are in no order: were they all in one, each
+// compaction that takes new ones in would write the old ones again, all of them.
+func idKey(partition uint64, id ID) []byte {
+	return append(seqKey(kindID, partition), id[:]...)
+}
+
+// idOf reads the id of an idKey; ok is false when it is none.
+func idOf(key []byte) (id ID, ok bool) {
+	if len(key) != seqKeySize+IDSize {
+		return id, false
+	}
+	return ID(key[seqKeySize:]), true
+}
 
 func metaKey(name string) []byte { return append([]byte{kindMeta}, name...) }
 

@@ -118,9 +118,9 @@ func TestOpenRefusesAnotherFormat(t *testing.T) {
 		value []byte
 		want  string
 	}{
-		{"newer", []byte{2}, "format 02, this program reads format 1: run the version that wrote it"},
-		{"empty", nil, "format , this program reads format 1"},
-		{"longer", []byte{1, 1}, "format 0101, this program reads format 1"},
+		{"newer", []byte{3}, "format 03, this program reads format 2: run the version that wrote it"},
+		{"empty", nil, "format , this program reads format 2"},
+		{"longer", []byte{1, 1}, "format 0101, this program reads format 2"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := openSpool(t, testDir, memOptions())

@@ -109,6 +109,7 @@ type Spool struct {
 	ids      heldIDs
 	settling sync.Mutex    // held by whoever changes the state of a held record
 	lastSeq  atomic.Uint64 // highest sequence number given out
+	firstSeq atomic.Uint64 // no held record has a lower one
 	appended chan struct{} // capacity 1: something was committed since last read
 
 	users  users
@@ -297,7 +298,7 @@ func fitBallast(o *pebble.Options, ballast int64) {
 const (
 	metaFormat  = "format"
 	metaLastSeq = "last-seq"
-	format      = 1
+	format      = 2
 )
 
 // learn reads from the store what a running spool keeps in memory.
@@ -311,6 +312,10 @@ func (s *Spool) learn() error {
 	}
 	s.lastSeq.Store(last)
 	s.intake.nextSeq = last + 1
+	s.firstSeq.Store(last)
+	if err := s.learnFirst(); err != nil {
+		return err
+	}
 	if err := s.countHeld(); err != nil {
 		return err
 	}
@@ -341,6 +346,19 @@ func (s *Spool) readLastSeq() (last uint64, err error) {
 	}
 	highest, err := lastRecord(s.db)
 	return max(last, highest), err
+}
+
+// learnFirst finds the first held record, at Open and after evictions. When there is
+// none it leaves what it knew: one that is being appended cannot be seen yet.
+func (s *Spool) learnFirst() error {
+	iter, err := s.scan(kindRecord, 0)
+	if err != nil {
+		return err
+	}
+	if iter.First() {
+		s.firstSeq.Store(keySeq(iter.Key()))
+	}
+	return iter.Close()
 }
 
 // lastRecord is the highest number of a held record; 0 when there is none.

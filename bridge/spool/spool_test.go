@@ -220,7 +220,8 @@ func entries(t testing.TB, s *Spool) map[byte]map[uint64]bool {
 		switch kind {
 		case kindMeta:
 		case kindID:
-			found[kind][binary.BigEndian.Uint64(iter.Value())] = true
+			seq := binary.BigEndian.Uint64(iter.Value())
+			found[kind][seq] = keySeq(iter.Key()) == partition(seq)
 		default:
 			found[kind][keySeq(iter.Key())] = true
 		}

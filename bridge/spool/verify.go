@@ -90,7 +90,7 @@ func (e *examined) checkIDs(ids *idSum) {
 	c := e.Entries(kindID, false)
 	defer c.Close()
 	for ; c.Valid; c.Next() {
-		ids.found(c.Key[1:], c.Value)
+		ids.found(c.Key, c.Value)
 	}
 	if ids.sum != 0 {
 		e.faults.add("ids", "do not lead to the records, each to its own: a duplicate might not be noticed")
@@ -105,9 +105,9 @@ type idSum struct {
 }
 
 func (s *idSum) expect(id ID, seq uint64) {
-	s.sum += maphash.Bytes(s.seed, binary.BigEndian.AppendUint64(id[:], seq))
+	s.sum += maphash.Bytes(s.seed, binary.BigEndian.AppendUint64(idKey(partition(seq), id), seq))
 }
 
-func (s *idSum) found(id, seq []byte) {
-	s.sum -= maphash.Bytes(s.seed, append(append([]byte(nil), id...), seq...))
+func (s *idSum) found(key, value []byte) {
+	s.sum -= maphash.Bytes(s.seed, append(append([]byte(nil), key...), value...))
 }

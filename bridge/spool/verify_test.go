@@ -33,17 +33,17 @@ func TestVerifyFindsWhatDoesNotBelongTogether(t *testing.T) {
 	}{
 		{"record missing", seqKey(kindRecord, 3), nil, "record 3: there is a state (pending), but no record that can be read", 1},
 		{"state missing", seqKey(kindPending, 3), nil, "record 3: there is a record, but no state that can be read", 0},
-		{"id missing", idKey(record(2, 0).ID), nil, "ids: do not lead to the records, each to its own", 0},
+		{"id missing", idKey(0, record(2, 0).ID), nil, "ids: do not lead to the records, each to its own", 0},
 		{"two states", seqKey(kindQuarantine, 3), appendSettled(nil, Ref{Seq: 3}, epoch, nil), "record 3: there are 2 states", 0},
-		{"id leads elsewhere", idKey(record(2, 0).ID), number(1), "ids: do not lead to the records, each to its own", 0},
-		{"id of nothing", idKey(ID{1}), number(99), "ids: do not lead to the records, each to its own", 0},
-		{"id does not decode", idKey(ID{1}), []byte("x"), "ids: do not lead to the records, each to its own", 0},
+		{"id leads elsewhere", idKey(0, record(2, 0).ID), number(1), "ids: do not lead to the records, each to its own", 0},
+		{"id of nothing", idKey(0, ID{1}), number(99), "ids: do not lead to the records, each to its own", 0},
+		{"id does not decode", idKey(0, ID{1}), []byte("x"), "ids: do not lead to the records, each to its own", 0},
 		{"record does not decode", seqKey(kindRecord, 3), []byte("x"), "record 3: the record does not decode", 1},
 		{"state does not decode", seqKey(kindPending, 3), []byte("x"), "record 3: the entry of its state (pending) does not decode", 0},
 		{"other size", seqKey(kindPending, 3), wrongRef(func(r *Ref) { r.Size++ }), "record 3: the state (pending) is of another record", 0},
 		{"other key", seqKey(kindPending, 3), wrongRef(func(r *Ref) { r.Key++ }), "record 3: the state (pending) is of another record", 0},
 		{"other id", seqKey(kindPending, 3), wrongRef(func(r *Ref) { r.ID[0]++ }), "record 3: the state (pending) is of another record", 0},
-		{"format", metaKey(metaFormat), []byte{9}, "entry format: 09: this program reads format 1", 0},
+		{"format", metaKey(metaFormat), []byte{9}, "entry format: 09: this program reads format 2", 0},
 		{"last number", metaKey(metaLastSeq), []byte{9}, "entry last-seq: does not decode", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
