@@ -41,17 +41,23 @@ func (p *Publisher) subject(m *Message) string {
 // case-sensitive (ADR-4) and these are lower case (CloudEvents NATS binding,
 // section 3.1.3), so they must not pass through Header.Set.
 func header(m *Message) nats.Header {
-	h := nats.Header{
-		nats.MsgIdHdr:        {m.ID},
-		"ce-specversion":     {"1.0"},
-		"ce-id":              {m.ID},
-		"ce-source":          {"/webhooks/" + percentEncode(m.Source)},
-		"ce-type":            {ceType(m)},
-		"ce-time":            {m.Time.UTC().Format(time.RFC3339Nano)},
-		"ce-datacontenttype": {contentType(m)},
+	fields := [...]struct{ name, value string }{
+		{nats.MsgIdHdr, m.ID},
+		{"ce-specversion", "1.0"},
+		{"ce-id", m.ID},
+		{"ce-source", "/webhooks/" + percentEncode(m.Source)},
+		{"ce-type", ceType(m)},
+		{"ce-time", m.Time.UTC().Format(time.RFC3339Nano)},
+		{"ce-datacontenttype", contentType(m)},
+		{"ce-subject", percentEncode(m.Incident)}, // left out when empty
 	}
-	if m.Incident != "" {
-		h["ce-subject"] = []string{percentEncode(m.Incident)}
+	h := make(nats.Header, len(fields))
+	values := make([]string, len(fields)) // one allocation for all
+	for i, f := range fields {
+		if f.value != "" {
+			values[i] = f.value
+			h[f.name] = values[i : i+1 : i+1]
+		}
 	}
 	return h
 }
