@@ -132,6 +132,9 @@ func stopWithRequestsBegun(t *testing.T, b *bridgeProcess, round int, l *load) {
 	if status, text := b.get("/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz of a bridge that is stopping: %d %s", status, text)
 	}
+	if b.metric("zenduty_bridge_ready") != 0 {
+		t.Error("zenduty_bridge_ready of a bridge that is stopping is not 0")
+	}
 	for _, r := range requests {
 		r.finish(t)
 	}

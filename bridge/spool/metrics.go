@@ -13,6 +13,8 @@ type metrics struct {
 	spool   *Spool
 	records *prometheus.Desc
 	bytes   *prometheus.Desc
+	free    *prometheus.Desc
+	limit   *prometheus.Desc
 	oldest  *prometheus.Desc
 }
 
@@ -32,6 +34,8 @@ func newMetrics(s *Spool, r prometheus.Registerer) *metrics {
 		}),
 		records: prometheus.NewDesc("zenduty_bridge_spool_records", "Webhooks held on disk, by state.", []string{"state"}, nil),
 		bytes:   prometheus.NewDesc("zenduty_bridge_spool_bytes", "Sum of the sizes of the webhooks held on disk: what spool.max_bytes limits.", nil, nil),
+		free:    prometheus.NewDesc("zenduty_bridge_spool_free_bytes", "What is left of spool.max_bytes for webhooks to come, for which history makes room.", nil, nil),
+		limit:   prometheus.NewDesc("zenduty_bridge_spool_max_bytes", "The setting spool.max_bytes.", nil, nil),
 		oldest:  prometheus.NewDesc("zenduty_bridge_spool_oldest_pending_seconds", "Age of the oldest webhook that is not in JetStream yet; 0 when there is none.", nil, nil),
 	}
 	if r != nil {
@@ -44,6 +48,8 @@ func newMetrics(s *Spool, r prometheus.Registerer) *metrics {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.records
 	ch <- m.bytes
+	ch <- m.free
+	ch <- m.limit
 	ch <- m.oldest
 }
 
@@ -56,6 +62,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.records, prometheus.GaugeValue, float64(tally.Records), state)
 	}
 	ch <- prometheus.MustNewConstMetric(m.bytes, prometheus.GaugeValue, float64(stats.Bytes()))
+	limit := m.spool.opts.MaxBytes
+	ch <- prometheus.MustNewConstMetric(m.free, prometheus.GaugeValue, float64(max(0, limit-m.spool.held.needed())))
+	ch <- prometheus.MustNewConstMetric(m.limit, prometheus.GaugeValue, float64(limit))
 	age := 0.0
 	if at, ok, err := m.spool.OldestPending(); err == nil && ok {
 		age = max(0, time.Since(at).Seconds())

@@ -55,6 +55,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	diff(t, "the contract's names", map[string]bool{
 		"zenduty_bridge_spool_records":                 true,
 		"zenduty_bridge_spool_bytes":                   true,
+		"zenduty_bridge_spool_free_bytes":              true,
+		"zenduty_bridge_spool_max_bytes":               true,
 		"zenduty_bridge_spool_oldest_pending_seconds":  true,
 		"zenduty_bridge_spool_commit_duration_seconds": true,
 		"zenduty_bridge_spool_commit_records":          true,
@@ -66,13 +68,15 @@ func TestMetricsTellWhatIsHeld(t *testing.T) {
 	syncs := newSyncGate(vfs.NewMem())
 	syncs.slow = time.Millisecond
 	opts := memOptions()
-	opts.FS, opts.Registerer = syncs.fs, registry
+	opts.FS, opts.Registerer, opts.MaxBytes = syncs.fs, registry, 20*size100
 	s := openSpool(t, testDir, opts)
 	empty := map[string]float64{
 		"zenduty_bridge_spool_records{state=pending}":        0,
 		"zenduty_bridge_spool_records{state=retained}":       0,
 		"zenduty_bridge_spool_records{state=quarantined}":    0,
 		"zenduty_bridge_spool_bytes":                         0,
+		"zenduty_bridge_spool_free_bytes":                    float64(20 * size100),
+		"zenduty_bridge_spool_max_bytes":                     float64(20 * size100),
 		"zenduty_bridge_spool_oldest_pending_seconds":        0,
 		"zenduty_bridge_spool_commit_duration_seconds_count": 0,
 		"zenduty_bridge_spool_commit_duration_seconds_sum":   0,
@@ -100,6 +104,8 @@ func TestMetricsTellWhatIsHeld(t *testing.T) {
 		"zenduty_bridge_spool_records{state=retained}":       2,
 		"zenduty_bridge_spool_records{state=quarantined}":    1,
 		"zenduty_bridge_spool_bytes":                         float64(6 * size100),
+		"zenduty_bridge_spool_free_bytes":                    float64((20 - 3 - 1) * size100), // not the history's
+		"zenduty_bridge_spool_max_bytes":                     float64(20 * size100),
 		"zenduty_bridge_spool_commit_duration_seconds_count": 6,
 		"zenduty_bridge_spool_commit_records_count":          6,
 		"zenduty_bridge_spool_commit_records_sum":            6,

@@ -109,6 +109,7 @@ func (s *service) start() error {
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
 	s.admin = admin.New(s.readiness, admin.Options{Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Logger: s.log})
+	s.registry.MustRegister(s.readyMetric())
 	s.goServe()
 	return nil
 }
@@ -182,6 +183,19 @@ func (s *service) readiness() error {
 	default:
 		return s.bridge.Admits()
 	}
+}
+
+// readyMetric is /readyz for those who look at metrics.
+func (s *service) readyMetric() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "zenduty_bridge_ready",
+		Help: "1 while a webhook would be taken.",
+	}, func() float64 {
+		if s.readiness() != nil {
+			return 0
+		}
+		return 1
+	})
 }
 
 // announce says what a newcomer needs to know.
