@@ -7,14 +7,20 @@ import (
 	"testing"
 )
 
+// debian finds a program of Debian's package prometheus.
+func debian(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		unavailable(t, program+" is not here (Debian's package is prometheus)")
+	}
+	return path
+}
+
 // promtool runs Prometheus's own checker.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		unavailable(t, "promtool is not here (Debian's package is prometheus)")
-	}
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(debian(t, "promtool"), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 && args[1] == "metrics" {
 		t.Errorf("promtool %v: %v\n%s", args, err, out)
@@ -32,6 +38,12 @@ func TestPromtoolMetrics(t *testing.T) {
 	promtool(t, text, "check", "metrics")
 }
 
+// The configuration and the rules that it names.
 func TestPromtoolConfig(t *testing.T) {
-	promtool(t, "", "check", "config", "--syntax-only", "../deployments/prometheus/prometheus.yml")
+	promtool(t, "", "check", "config", "../deployments/prometheus/prometheus.yml")
+}
+
+func TestPromtoolRules(t *testing.T) {
+	t.Parallel() // seconds
+	promtool(t, "", "test", "rules", "../deployments/prometheus/rules_test.yml")
 }
