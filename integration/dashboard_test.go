@@ -3,6 +3,8 @@ package integration
 import (
 	"encoding/json"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const dashboardFile = "../deployments/grafana/dashboards/zenduty-bridge.json"
@@ -31,4 +33,40 @@ func readDashboard(t *testing.T) dashboard {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// The dashboard is laid out without gaps, and each panel says what it shows and asks
+// the datasource that was chosen.
+func TestDashboard(t *testing.T) {
+	d := readDashboard(t)
+	var variables []string
+	for _, v := range d.Templating.List {
+		variables = append(variables, v.Name)
+	}
+	if diff := cmp.Diff([]string{"datasource", "instance", "source"}, variables); diff != "" {
+		t.Error(diff)
+	}
+	ids, cells := map[int]bool{}, map[[2]int]string{}
+	bottom := 0
+	for _, p := range d.Panels {
+		if p.ID == 0 || ids[p.ID] {
+			t.Errorf("%s: id %d is not its own", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		if p.Type != "row" && (p.Description == "" || p.Datasource.UID != "${datasource}" || len(p.Targets) == 0) {
+			t.Errorf("%s: no description, no query, or not of ${datasource}", p.Title)
+		}
+		for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+			for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+				if other := cells[[2]int{x, y}]; other != "" {
+					t.Fatalf("%s lies over %s", p.Title, other)
+				}
+				cells[[2]int{x, y}] = p.Title
+			}
+		}
+		bottom = max(bottom, p.GridPos.Y+p.GridPos.H)
+	}
+	if len(cells) != 24*bottom {
+		t.Errorf("of 24 x %d cells %d are used", bottom, len(cells))
+	}
 }
