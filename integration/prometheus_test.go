@@ -1,0 +1,226 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// prometheus is a Prometheus server of the test's own.
+type prometheus struct {
+	*process
+	url, target string
+}
+
+// startPrometheus runs Prometheus on a free port, by the configuration and the rules of
+// deployments/prometheus but for the target's address and shorter times.
+func startPrometheus(t *testing.T, target string) *prometheus {
+	t.Helper()
+	program, dir, address := debian(t, "prometheus"), t.TempDir(), freeAddress(t)
+	hasten := func(file string, substitutes ...string) {
+		text := readFile(t, prometheusDir+file)
+		for pair := range slices.Chunk(substitutes, 2) {
+			before := text
+			if text = regexp.MustCompile(pair[0]).ReplaceAllString(text, pair[1]); text == before {
+				t.Fatalf("%s has no %s", file, pair[0])
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hasten("prometheus.yml", `(scrape|evaluation)_interval: \w+`, "${1}_interval: 250ms", `scrape_timeout: \w+`, "scrape_timeout: 250ms", "bridge:8081", target)
+	hasten("rules.yml", `for: \w+`, "for: 2s")
+	cmd := exec.Command(program, "--config.file", filepath.Join(dir, "prometheus.yml"),
+		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
+	p := &prometheus{process: start(t, cmd, func(string) {}), url: "http://" + address, target: target}
+	eventually(t, 30*time.Second, "Prometheus is ready", func() bool {
+		response, err := http.Get(p.url + "/-/ready")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return p
+}
+
+// ask gets the data of an answer of Prometheus's HTTP API.
+func (p *prometheus) ask(path string, data any) error {
+	response, err := http.Get(p.url + "/api/v1/" + path)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Status, Error string
+		Data          any
+	}{Data: data}
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Status != "success" {
+		return fmt.Errorf("%s: %v %s", response.Status, err, answer.Error)
+	}
+	return nil
+}
+
+// query returns the values of an instant query's series.
+func (p *prometheus) query(promql string) (values []float64, err error) {
+	var data struct{ Result []struct{ Value [2]any } }
+	if err := p.ask("query?query="+url.QueryEscape(promql), &data); err != nil {
+		return nil, err
+	}
+	for _, series := range data.Result {
+		value, err := strconv.ParseFloat(fmt.Sprint(series.Value[1]), 64)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+// awaitData waits until a query has a value that is a number.
+func (p *prometheus) awaitData(promql string) {
+	p.t.Helper()
+	var values []float64
+	var err error
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		values, err = p.query(promql)
+		if slices.ContainsFunc(values, func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }) {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			p.t.Errorf("no data for %s: %v %v", promql, values, err)
+			return
+		}
+	}
+}
+
+// awaitAlerts waits until those alerts, as "name state", are all that are not inactive.
+func (p *prometheus) awaitAlerts(want ...string) {
+	p.t.Helper()
+	slices.Sort(want)
+	var got []string
+	defer func() {
+		if !slices.Equal(got, want) {
+			p.t.Logf("alerts: %v, want %v", got, want)
+		}
+	}()
+	eventually(p.t, 30*time.Second, fmt.Sprintf("alerts: %v", want), func() bool {
+		var data struct {
+			Groups []struct {
+				Rules []struct{ Name, State, Health, LastError string }
+			}
+		}
+		if err := p.ask("rules?type=alert", &data); err != nil || len(data.Groups) != 1 {
+			p.t.Fatal(err, data)
+		}
+		got = nil
+		for _, rule := range data.Groups[0].Rules {
+			if rule.Health == "err" {
+				p.t.Fatalf("%s: %s", rule.Name, rule.LastError)
+			}
+			if rule.Health == "unknown" { // not evaluated yet
+				return false
+			}
+			if rule.State != "inactive" {
+				got = append(got, rule.Name+" "+rule.State)
+			}
+		}
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	})
+}
+
+// A real Prometheus looks at a real bridge: what the dashboard and the runbook ask for
+// is there, nothing alarms while all is well, and what should does, until it is mended.
+func TestPrometheus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one run without -short will do")
+	}
+	n := startNATS(t)
+	b := startQuick(t, n.url())
+	p := startPrometheus(t, strings.TrimPrefix(b.admin, "http://"))
+	p.awaitData("zenduty_bridge_ready == 1") // before there is anything to count
+	postAll(t, b.url, fixtureLoad(t, 2), 1)
+	b.awaitDelivered()
+	p.awaitAlerts()
+	tryQueries(t, p)
+	tryNATSAway(t, p, n)
+	tryWrongSignature(t, p, b)
+	tryOutcomes(t, b)
+}
+
+// tryQueries asks what the dashboard asks, as Grafana would with one instance and one
+// source chosen: each has data. Of the runbook's queries some look for what is not well.
+func tryQueries(t *testing.T, p *prometheus) {
+	variables := strings.NewReplacer("$instance", p.target, "$source", "zenduty", "$__rate_interval", "1m", "$__range", "1h")
+	for where, query := range queries(t) {
+		query = variables.Replace(query)
+		toCome := slices.ContainsFunc(metricsToCome, func(name string) bool { return strings.Contains(query, name) })
+		if strings.HasPrefix(where, "dashboard") && !toCome {
+			p.awaitData(query)
+		} else if _, err := p.query(query); err != nil {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+}
+
+func tryNATSAway(t *testing.T, p *prometheus, n *natsProcess) {
+	n.kill()
+	p.awaitAlerts("ZendutyBridgeNATSAway pending")
+	p.awaitAlerts("ZendutyBridgeNATSAway firing")
+	for _, annotation := range readDashboard(t).Annotations.List {
+		p.awaitData(annotation.Expr)
+	}
+	n.restart(t)
+	p.awaitAlerts()
+}
+
+func tryWrongSignature(t *testing.T, p *prometheus, b *bridgeProcess) {
+	response, err := http.Post(b.url, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	p.awaitAlerts("ZendutyBridgeUnauthorized firing")
+}
+
+// tryOutcomes: no outcome that loses a webhook is one that no alert is about.
+func tryOutcomes(t *testing.T, b *bridgeProcess) {
+	_, text := b.get("/metrics")
+	var alarming []*regexp.Regexp
+	for _, a := range alerts(t) {
+		for _, match := range regexp.MustCompile(`outcome=~"([^"]*)"`).FindAllStringSubmatch(a.Expr, -1) {
+			if !strings.Contains(match[1], "accepted") {
+				alarming = append(alarming, regexp.MustCompile("^("+match[1]+")$"))
+			}
+		}
+	}
+	harmless := []string{"accepted", "duplicate", "quarantined", "canary", "method_not_allowed", "too_large", "unreadable"}
+	found := regexp.MustCompile(`webhooks_total\{outcome="(\w+)",source="zenduty"\}`).FindAllStringSubmatch(text, -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d outcomes", len(found))
+	}
+	for _, match := range found {
+		outcome := match[1]
+		if !slices.Contains(harmless, outcome) && !slices.ContainsFunc(alarming, func(r *regexp.Regexp) bool { return r.MatchString(outcome) }) {
+			t.Errorf("no alert is about the outcome %s", outcome)
+		}
+	}
+}
