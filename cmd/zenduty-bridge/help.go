@@ -1,7 +1,8 @@
 package main
 
 // What the help of each command says beside its flags. Indented lines stay as
-// they are, others are filled.
+// they are, others are filled. Every command has examples, each a line that begins
+// with four spaces, perhaps some variables, and zenduty-bridge; a test parses them.
 
 // Help is kong's HelpProvider.
 func (*serveCommand) Help() string {

@@ -64,16 +64,8 @@ func main() {
 
 // main runs one command line and returns the exit code.
 func (p *program) main(args []string) int {
-	var c cli
 	left := -1
-	parser, err := kong.New(&c,
-		kong.Name("zenduty-bridge"),
-		kong.Description("Carries Zenduty's webhooks to NATS JetStream: verified, on disk before the answer, once and in order."),
-		kong.UsageOnError(),
-		kong.Writers(p.stdout, p.stderr),
-		kong.Vars{"admin": adminDefault(), "url": defaultURL},
-		kong.Exit(func(code int) { left = code }), // --help
-	)
+	parser, err := p.newParser(func(code int) { left = code }) // --help
 	if err != nil {
 		return p.fail(err, exitFailed)
 	}
@@ -88,6 +80,18 @@ func (p *program) main(args []string) int {
 		return p.fail(err, exitCode(err))
 	}
 	return exitDone
+}
+
+// newParser knows every command. It calls exit when a flag such as --help has done
+// all there is to do, and then goes on, with no command.
+func (p *program) newParser(exit func(code int)) (*kong.Kong, error) {
+	return kong.New(&cli{},
+		kong.Name("zenduty-bridge"),
+		kong.Description("Carries Zenduty's webhooks to NATS JetStream: verified, on disk before the answer, once and in order."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Vars{"admin": adminDefault(), "url": defaultURL},
+		kong.Exit(exit),
+	)
 }
 
 func (p *program) fail(err error, code int) int {
