@@ -60,7 +60,8 @@ func (*healthcheckCommand) Help() string {
 
 // Help is kong's HelpProvider.
 func (versionCommand) Help() string {
-	return `Example:
+	return `Examples:
 
-    zenduty-bridge version`
+    zenduty-bridge version
+    zenduty-bridge version --json`
 }

@@ -74,7 +74,7 @@ func (p *program) main(args []string) int {
 		return left
 	}
 	if err != nil {
-		return p.fail(fmt.Errorf("%w (see zenduty-bridge --help)", err), exitUsage)
+		return p.fail(p.misused(err), exitUsage)
 	}
 	if err := command.Run(p); err != nil {
 		return p.fail(err, exitCode(err))

@@ -23,7 +23,7 @@ type sendCommand struct {
 	User     string `placeholder:"NAME" help:"User for Basic auth, if the source asks for it."`
 	Password string `env:"ZENDUTY_BASIC_AUTH_PASSWORD" placeholder:"TEXT" help:"Password for Basic auth. As for --key, better set the variable."`
 
-	Event   *string `group:"Sample" placeholder:"TYPE" help:"Event to send: triggered (default), acknowledged, resolved, any other text, or incident for these three in order."`
+	Event   *string `group:"Sample" placeholder:"TYPE" complete:"triggered,acknowledged,resolved,incident" help:"Event to send: triggered (default), acknowledged, resolved, any other text, or incident for these three in order."`
 	Service string  `group:"Sample" placeholder:"ID" help:"The service's unique_id."`
 	Title   string  `group:"Sample" placeholder:"TEXT" help:"The incident's title."`
 	File    string  `group:"Sample" placeholder:"FILE" help:"Send these bytes in place of a sample; - is standard input. What is piped in is sent too, unless something was said of a sample."`
@@ -144,10 +144,10 @@ func (c *sendCommand) signingKey(getenv func(string) (string, bool)) (string, er
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("signing key: %w", err)
+		return "", fmt.Errorf("signing key (--key-file or ZENDUTY_SIGNING_KEY_FILE): %w", err)
 	}
 	if key = strings.TrimRight(string(text), "\r\n"); key == "" {
-		return "", fmt.Errorf("signing key: %s is empty", file)
+		return "", fmt.Errorf("signing key (--key-file or ZENDUTY_SIGNING_KEY_FILE): %s is empty", file)
 	}
 	return key, nil
 }

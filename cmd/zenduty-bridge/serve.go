@@ -128,10 +128,10 @@ func newRegistry() *prometheus.Registry {
 // listen takes both ports before anything is opened that would have to be undone.
 func (s *service) listen() (err error) {
 	if s.webhooks, err = ingress.Listen(s.cfg.Listen); err != nil {
-		return fmt.Errorf("listen for webhooks (--listen): %w", err)
+		return fmt.Errorf("listen for webhooks: %w (--listen or ZENDUTY_BRIDGE_LISTEN sets another address)", err)
 	}
 	if s.operators, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
-		return fmt.Errorf("listen for operators (--admin-listen): %w", err)
+		return fmt.Errorf("listen for operators: %w (--admin-listen or ZENDUTY_BRIDGE_ADMIN_LISTEN sets another address)", err)
 	}
 	return nil
 }
@@ -143,6 +143,9 @@ func (s *service) openStores() (err error) {
 		return fmt.Errorf("data directory (--data-dir): %w", err)
 	}
 	s.spool, err = spool.Open(filepath.Join(s.cfg.DataDir, "spool"), spoolOptions(s.cfg, s.log, s.registry))
+	if errors.Is(err, spool.ErrLocked) {
+		return fmt.Errorf("%w (stop that bridge, or give this one a --data-dir of its own)", err)
+	}
 	if err != nil {
 		return err
 	}

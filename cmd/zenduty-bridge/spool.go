@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
@@ -37,8 +38,11 @@ func (f spoolFlags) dir(p *program) (string, error) {
 
 // hint adds what the operator can do about a spool that cannot be looked at.
 func hint(err error) error {
-	if errors.Is(err, spool.ErrLocked) {
+	switch {
+	case errors.Is(err, spool.ErrLocked):
 		return fmt.Errorf("%w: stop the bridge first", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)", err)
 	}
 	return err
 }

@@ -6,11 +6,24 @@ import (
 	"runtime/debug"
 )
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print one JSON document."`
+}
+
+// build is what is known of where the program comes from.
+type build struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
 
 // Run prints the version, the commit it was built from and Go's version.
-func (versionCommand) Run(p *program) error {
-	_, err := fmt.Fprintf(p.stdout, "zenduty-bridge %s (commit %s, %s)\n", version, commit(), runtime.Version())
+func (c versionCommand) Run(p *program) error {
+	b := build{Version: version, Commit: commit(), Go: runtime.Version()}
+	if c.JSON {
+		return printDocument(p.stdout, b)
+	}
+	_, err := fmt.Fprintf(p.stdout, "zenduty-bridge %s (commit %s, %s)\n", b.Version, b.Commit, b.Go)
 	return err
 }
 
