@@ -28,7 +28,9 @@ type cli struct {
 	Tail        tailCommand        `cmd:"" help:"Print webhooks as they arrive on NATS."`
 	Spool       spoolCommand       `cmd:"" help:"Look after the spool of a stopped bridge."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the running bridge would take a webhook, else 1."`
+	Completion  completionCommand  `cmd:"" help:"Print what teaches a shell to complete these commands."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Complete    completeCommand    `cmd:"" name:"__complete" hidden:""`
 }
 
 // program is what a command may use of the world, so that a test can bring its own.

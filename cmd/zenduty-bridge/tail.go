@@ -17,7 +17,7 @@ import (
 
 // tailCommand prints webhooks from NATS.
 type tailCommand struct {
-	Event      []string `placeholder:"TYPE" help:"Only this event type, such as triggered; may be repeated."`
+	Event      []string `placeholder:"TYPE" complete:"triggered,acknowledged,resolved" help:"Only this event type, such as triggered; may be repeated."`
 	Service    []string `placeholder:"ID" help:"Only this service, by its unique_id, name or alias; may be repeated."`
 	Since      moment   `placeholder:"TIME" help:"Begin with what the stream holds since then: a duration such as 2h, or a time such as 2026-01-31T08:00:00Z."`
 	Quarantine bool     `help:"Also what could not be keyed, whatever --event and --service say."`

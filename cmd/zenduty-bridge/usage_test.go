@@ -60,6 +60,8 @@ func TestWrongUsage(t *testing.T) {
 		{"spool salvage", `missing flags: --to=DIR (see zenduty-bridge spool salvage --help)`},
 		{"healthcheck --admin localhost:8081", `--admin localhost:8081: not where a bridge's admin API is: give a URL such as http://127.0.0.1:8081`},
 		{"healthcheck --timeout 0s", `--timeout must be above 0`},
+		{"completion", `expected "<shell>" (see zenduty-bridge completion --help)`},
+		{"completion tcsh", `<shell> must be one of "bash","zsh","fish" but got "tcsh" (see zenduty-bridge completion --help)`},
 		{"version 1", `unexpected argument 1 (see zenduty-bridge version --help)`},
 	} {
 		t.Run(c.line, func(t *testing.T) { checkFails(t, c.line, exitUsage, c.want) })
