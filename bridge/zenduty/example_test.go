@@ -1,6 +1,7 @@
 package zenduty_test
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
@@ -37,4 +38,46 @@ func ExampleReadFields() {
 	fmt.Println(fields.EventType, fields.IncidentID, fields.IncidentNumber, fields.Time, err)
 	// Output:
 	// resolved vuwtGfyHf9JaN5vg5sEc4N 217 2020-05-28 16:46:46 +0000 UTC <nil>
+}
+
+// A consumer reads what it needs. What Zenduty adds one day, or this package does
+// not know, is there too.
+func ExampleParse() {
+	event, err := zenduty.Parse([]byte(`{"payload": {"event_type": "acknowledged", "incident": {
+		"unique_id": "vuwtGfyHf9JaN5vg5sEc4N", "incident_number": 217, "title": "Disk full", "status": 2, "urgency": 1,
+		"acknowledged_date": "2020-05-25T11:18:55Z", "assigned_to": {"username": "fe07dd6c", "first_name": "Dwight"},
+		"service": {"unique_id": "e84d78d1", "name": "ZD Prod"}, "tags": ["disk"]}}}`))
+	if err != nil {
+		fmt.Println(err) // no JSON object, or without an event type
+		return
+	}
+	incident := event.Incident
+	fmt.Printf("#%d %s (%s): %s\n", incident.Number, incident.Title, incident.Urgency, incident.Status)
+	fmt.Println("service:", incident.Service.Name)
+	if incident.AssignedTo != nil {
+		fmt.Println("assigned to:", incident.AssignedTo.FirstName)
+	}
+	fmt.Println("at:", event.Time())
+	fmt.Println("resolved:", !incident.ResolvedDate.IsZero())
+	fmt.Printf("tags: %s\n", incident.Extra["tags"])
+	// Output:
+	// #217 Disk full (high): acknowledged
+	// service: ZD Prod
+	// assigned to: Dwight
+	// at: 2020-05-25 11:18:55 +0000 UTC
+	// resolved: false
+	// tags: ["disk"]
+}
+
+// An event is written as it was read, unknown members included.
+func ExampleEvent_MarshalJSON() {
+	event, err := zenduty.Parse([]byte(`{"event_type": "escalated", "level": 2, "incident": null}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	doc, err := json.Marshal(event)
+	fmt.Printf("%s %v\n", doc, err)
+	// Output:
+	// {"event_type":"escalated","level":2} <nil>
 }

@@ -228,6 +228,82 @@ func FuzzReadFields(f *testing.F) {
 	})
 }
 
+// FuzzParse holds Parse against ReadFields, and what it keeps against a plain
+// reading by encoding/json.
+func FuzzParse(f *testing.F) {
+	for _, test := range fieldsTests {
+		f.Add([]byte(test.doc))
+	}
+	for _, name := range fixtures {
+		f.Add(readFile(f, name))
+	}
+	f.Add([]byte(`{"a":1,"payload":{"event_type":"x","incident":{"status":1.0,"assigned_to":{"email":null},"merged_with":[],"resolved_date":"2020-01-01T00:00:00.50+01:00"}}}`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		fields, wantErr := zenduty.ReadFields(doc)
+		event, err := zenduty.Parse(doc)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("got error %v, want %v", err, wantErr)
+		}
+		if err != nil {
+			return
+		}
+		i := event.Incident
+		got := zenduty.Fields{EventType: event.Type, IncidentID: i.UniqueID, IncidentNumber: i.Number, ServiceID: i.Service.UniqueID, Time: event.Time()}
+		if diff := cmp.Diff(fields, got); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		out, err := json.Marshal(event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkKept(t, "", plain(t, doc), plain(t, out))
+		checkWrittenAgain(t, event)
+	})
+}
+
+func plain(t *testing.T, doc []byte) any {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		t.Fatalf("%s: %v", doc, err)
+	}
+	return value
+}
+
+// checkKept tells of what is in a document and not in what was written of it. There
+// null may have become a zero value, a service's id an object with it, an object of
+// zero values nothing, a time another text, and -0 is 0.
+func checkKept(t *testing.T, place string, want, got any) {
+	t.Helper()
+	switch want := want.(type) {
+	case nil:
+		return
+	case map[string]any:
+		members, _ := got.(map[string]any)
+		for key := range want {
+			checkKept(t, place+"/"+key, want[key], members[key])
+		}
+		return
+	case string:
+		if service, ok := got.(map[string]any); ok || got == nil && want == "" {
+			got, _ = service["unique_id"].(string)
+		}
+		var wantTime, gotTime time.Time
+		if text, ok := got.(string); ok && wantTime.UnmarshalText([]byte(want)) == nil && gotTime.UnmarshalText([]byte(text)) == nil && wantTime.Equal(gotTime) {
+			return
+		}
+	case json.Number:
+		if (want == "-0" || want == "0") && (got == nil || got == json.Number("0")) {
+			return
+		}
+	}
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("%s: %v has become %v", place, want, got)
+	}
+}
+
 // deepest bounds the depth of doc from above.
 func deepest(doc []byte) int { return bytes.Count(doc, []byte("{")) + bytes.Count(doc, []byte("[")) }
 
