@@ -26,6 +26,8 @@ var mayImport = map[string][]string{
 	"integration":        {"bridge/zenduty", "config"},
 	"integration/bench":  {},
 
+	"integration/consumer": {"bridge/zenduty"},
+
 	"bridge/spool/internal/storefiles": {},
 }
 

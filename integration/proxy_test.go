@@ -30,6 +30,9 @@ const (
 	drops
 	// mute swallows only what the server says: requests arrive, answers do not.
 	mute
+	// deaf swallows only what the client says: messages arrive, their
+	// acknowledgements do not.
+	deaf
 )
 
 func startProxy(t *testing.T, target string) *proxy {
@@ -116,6 +119,8 @@ func (p *proxy) swallows(fromServer bool) bool {
 			return true
 		case mute:
 			return fromServer
+		case deaf:
+			return !fromServer
 		default:
 			return false
 		}

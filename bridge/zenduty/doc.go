@@ -1,6 +1,7 @@
 // Package zenduty knows the wire format of Zenduty's webhooks: how one is
-// signed, how Python would have rendered it, and the fields a receiver needs to
-// route it. It is pure: no I/O, no clock, no logging.
+// signed, how Python would have rendered it, the fields a receiver needs to route
+// it, and all of it for those who consume it. It is pure: no I/O, no clock, no
+// logging.
 //
 // A webhook is a JSON document
 //
@@ -18,6 +19,19 @@
 //	match, err := v.Verify(body, r.Header.Get(zenduty.SignatureHeader))
 //	…
 //	fields, err := zenduty.ReadFields(match.Body)
+//
+// Who subscribes to what the bridge publishes needs [Parse] alone, which makes an
+// [Event] of a message's data:
+//
+//	event, err := zenduty.Parse(msg.Data())
+//	…
+//	if event.Type == zenduty.EventTriggered && event.Incident.Urgency == zenduty.UrgencyHigh {
+//		page(event.Incident.Service.Name, event.Incident.Title)
+//	}
+//
+// It is strict in what it promises, a JSON object with an event type, and tolerant
+// in the rest: what Zenduty adds or changes is kept in Extra and breaks nobody. The
+// file webhook.schema.json describes the same document for other languages.
 //
 // The bytes in [Match] are all that may be relied on: whatever else the body
 // held was not signed.
