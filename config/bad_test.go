@@ -29,8 +29,15 @@ var badFiles = map[string][]string{
 		"7: admin: must be an http or https URL without credentials, such as http://127.0.0.1:8081",
 		"8: data_dir: is empty; name a directory",
 	},
+	"admin_token": {
+		"6: admin_token_file: is set as well as admin_token; remove one of the two",
+		"5: admin_token: must be one word of visible ASCII characters, such as openssl rand -hex 32 gives",
+	},
+	"admin_token_empty": {
+		"5: admin_token: " + wantSecret,
+	},
 	"alias_of_itself": {
-		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, sources, ingress, spool, relay, nats, services, log",
+		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, services, log",
 		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth",
 	},
 	"answer_deadline_zero": {
@@ -291,7 +298,7 @@ var badFiles = map[string][]string{
 		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
 	},
 	"unknown_section": {
-		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, sources, ingress, spool, relay, nats, services, log",
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, services, log",
 	},
 	"unknown_setting": {
 		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",

@@ -50,6 +50,12 @@ type Config struct {
 	AdminPprof  bool   `yaml:"admin_pprof"`  // the operator's address serves profiles of the running program
 	DataDir     string `yaml:"data_dir"`     // directory of the spool and of the embedded NATS server
 
+	// AdminToken is asked for by calls to the operator's API that change something or
+	// show a webhook's body. The empty one is none: they are then answered on loopback
+	// only. AdminTokenFile, a file that holds it, is empty after Load.
+	AdminToken     Secret `yaml:"admin_token"`
+	AdminTokenFile string `yaml:"admin_token_file"`
+
 	// Sources are the senders, by the name in their path /webhooks/{source}.
 	Sources map[string]Source `yaml:"sources"`
 

@@ -20,6 +20,8 @@ type Flags struct {
 	AdminPprof  *string `name:"admin-pprof" env:"ZENDUTY_BRIDGE_ADMIN_PPROF" setting:"admin_pprof" placeholder:"BOOL" help:"true: serve profiles of the program under /debug/pprof/ of the operator's address."`
 	DataDir     *string `name:"data-dir" env:"ZENDUTY_BRIDGE_DATA_DIR" setting:"data_dir" placeholder:"DIR" help:"Directory of the spool and of the embedded NATS server."`
 
+	AdminTokenFile *string `name:"admin-token-file" env:"ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE" setting:"admin_token_file" placeholder:"FILE" help:"File with the token of the operator's API. ZENDUTY_BRIDGE_ADMIN_TOKEN gives the token itself."`
+
 	IngressMaxBodyBytes    *string `name:"ingress-max-body-bytes" env:"ZENDUTY_BRIDGE_INGRESS_MAX_BODY_BYTES" setting:"ingress.max_body_bytes" group:"Ingress" placeholder:"SIZE" help:"Largest webhook that is taken."`
 	IngressHeaderTimeout   *string `name:"ingress-header-timeout" env:"ZENDUTY_BRIDGE_INGRESS_HEADER_TIMEOUT" setting:"ingress.header_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request header."`
 	IngressBodyTimeout     *string `name:"ingress-body-timeout" env:"ZENDUTY_BRIDGE_INGRESS_BODY_TIMEOUT" setting:"ingress.body_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request body."`

@@ -13,6 +13,7 @@ import (
 const (
 	envSigningKey     = "ZENDUTY_SIGNING_KEY"
 	envSigningKeyFile = "ZENDUTY_SIGNING_KEY_FILE"
+	envAdminToken     = "ZENDUTY_BRIDGE_ADMIN_TOKEN"
 	envNATSPassword   = "NATS_PASSWORD"
 	envNATSToken      = "NATS_TOKEN"
 )
@@ -35,6 +36,7 @@ func Load(f Flags, getenv func(string) (string, bool)) (Config, error) {
 	}
 	l.applyFlags(f)
 	l.applySigningKey()
+	l.applySecret(f.AdminTokenFile, "admin_token", envAdminToken)
 	l.applySecret(f.NATSPasswordFile, "nats.password", envNATSPassword)
 	l.applySecret(f.NATSTokenFile, "nats.token", envNATSToken)
 	l.splitURL()
@@ -138,7 +140,7 @@ func (l *loader) applySigningKey() {
 	l.config.Sources[DefaultSource] = source
 }
 
-// applySecret lets a secret of NATS from the environment take the place of the
+// applySecret lets a secret from the environment take the place of the
 // file's, whichever of its two forms either has.
 func (l *loader) applySecret(fileFlag *string, key, variable string) {
 	text, given := l.getSecret(variable)
@@ -224,6 +226,7 @@ func (l *loader) readSecrets() {
 			l.readSecret(child("sources", name)+".basic_auth.password", &a.Password, &a.PasswordFile)
 		}
 	}
+	l.readSecret("admin_token", &l.config.AdminToken, &l.config.AdminTokenFile)
 	n := &l.config.NATS
 	l.readSecret("nats.password", &n.Password, &n.PasswordFile)
 	l.readSecret("nats.token", &n.Token, &n.TokenFile)

@@ -18,7 +18,7 @@ const marker = "S3cret$"
 func secretive() Config {
 	c := Default()
 	c.Sources["zenduty"] = Source{Keys: []Key{{Key: NewSecret(marker)}}, BasicAuth: &BasicAuth{Password: NewSecret(marker)}}
-	c.NATS.Password, c.NATS.Token = NewSecret(marker), NewSecret(marker)
+	c.NATS.Password, c.NATS.Token, c.AdminToken = NewSecret(marker), NewSecret(marker), NewSecret(marker)
 	return c
 }
 

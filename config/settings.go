@@ -18,6 +18,7 @@ type Setting struct {
 var secretEnv = map[string]string{
 	"sources.<name>.keys[].key":      envSigningKey,
 	"sources.<name>.keys[].key_file": envSigningKeyFile,
+	"admin_token":                    envAdminToken,
 	"nats.password":                  envNATSPassword,
 	"nats.token":                     envNATSToken,
 }

@@ -37,6 +37,7 @@ func (c Config) Validate() error { return c.faults().err() }
 func (c Config) faults() faults {
 	var f faults
 	c.checkAddresses(&f)
+	c.checkAdminToken(&f)
 	c.checkSources(&f)
 	c.Ingress.check(&f)
 	c.Spool.check(&f, c.Ingress.MaxBodyBytes)
@@ -61,6 +62,19 @@ func (c Config) checkAddresses(f *faults) {
 	}
 	if strings.TrimSpace(c.DataDir) == "" {
 		f.add("data_dir", "is empty; name a directory")
+	}
+}
+
+// checkAdminToken: a token has to fit into the Authorization header (RFC 6750,
+// section 2.1, of which this takes any visible character).
+func (c Config) checkAdminToken(f *faults) {
+	if c.AdminToken.text == nil && c.AdminTokenFile == "" {
+		return
+	}
+	f.secret("admin_token", c.AdminToken, c.AdminTokenFile)
+	token := c.AdminToken.Reveal()
+	if strings.TrimSpace(token) != "" && strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		f.add("admin_token", "must be one word of visible ASCII characters, such as openssl rand -hex 32 gives")
 	}
 }
 
