@@ -48,6 +48,9 @@ func (b *Bridge) Accept(ctx context.Context, w Webhook) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, fmt.Errorf("accept: %w", err)
 	}
+	if held.Duplicate {
+		b.duplicates.add(held.Seq)
+	}
 	return Receipt{ID: idText(id), Status: status(held, &e)}, nil
 }
 

@@ -72,12 +72,17 @@ type Bridge struct {
 	opts      Options
 	lag       prometheus.Histogram
 	healed    prometheus.Counter
+
+	operations chan operation
+	view       view
+	duplicates duplicates
 }
 
 // New returns a bridge between an open spool and a publisher, which stay the
 // caller's to close, after Run has returned.
 func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
-	b := &Bridge{spool: s, publisher: p, opts: opts.withDefaults()}
+	b := &Bridge{spool: s, publisher: p, opts: opts.withDefaults(), operations: make(chan operation)}
+	b.view.flow.began = time.Now()
 	b.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "zenduty_bridge_delivery_lag_seconds",
 		Help:    "Time from a webhook's arrival to JetStream's acknowledgement.",

@@ -10,10 +10,12 @@ import (
 type outage struct {
 	since    time.Time // zero while there is none
 	failures int
+	last     error // of the failures
 }
 
 func (o *outage) failed(log *slog.Logger, now time.Time, err error) {
 	o.failures++
+	o.last = err
 	if o.since.IsZero() {
 		o.since = now
 		log.Warn("webhooks are not delivered, trying for ever", "error", err)

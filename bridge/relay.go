@@ -25,6 +25,7 @@ func (b *Bridge) Run(ctx context.Context, drain <-chan struct{}) error {
 	defer timer.Stop()
 	draining := false
 	for {
+		r.show(time.Now())
 		if err := r.step(ctx); err != nil {
 			return fmt.Errorf("relay: %w", err)
 		}
@@ -32,6 +33,7 @@ func (b *Bridge) Run(ctx context.Context, drain <-chan struct{}) error {
 			return nil
 		}
 		timer.Reset(r.wait())
+		r.show(time.Now())
 		select {
 		case <-ctx.Done():
 			return r.settle()
@@ -42,6 +44,8 @@ func (b *Bridge) Run(ctx context.Context, drain <-chan struct{}) error {
 		case <-b.publisher.Changed():
 			r.reconciled = false
 			r.lanes.wakeAll()
+		case op := <-b.operations:
+			op.done <- op.do(r)
 		case <-r.outcomes.wake:
 		case <-timer.C:
 		}

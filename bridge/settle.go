@@ -93,6 +93,7 @@ func (r *relay) delivered(o outcome, now time.Time) spool.Settlement {
 	r.seen(o)
 	ref := o.lane.head()
 	r.lag.Observe(now.Sub(ref.Received).Seconds())
+	r.view.delivered(now, now.Sub(ref.Received))
 	d := delivery{Ack: o.ack, Attempts: o.lane.attempts}
 	r.lanes.advance(o.lane)
 	return spool.Settlement{Ref: ref, At: now, Note: d.encode()}

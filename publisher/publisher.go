@@ -62,6 +62,7 @@ type Publisher struct {
 	drift   string                // of the stream, as it was at the last look
 
 	changed  chan struct{}  // capacity 1: the connection came or went
+	since    atomic.Int64   // Unix nanoseconds: when the connection came or went
 	lookedAt atomic.Uint64  // the connection over which Stream last looked
 	blind    atomic.Bool    // this connection may publish, and not ask about streams
 	quit     chan struct{}  // closed by Close
@@ -78,6 +79,7 @@ func New(opts Options) (*Publisher, error) {
 		reports: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
 	p.lookedAt.Store(math.MaxUint64) // at none yet
+	p.since.Store(time.Now().UnixNano())
 	nc, err := nats.Connect(p.opts.URL, p.connOptions()...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS %s: %w", p.opts.URL, err)
@@ -127,10 +129,12 @@ func (p *Publisher) connOptions() []nats.Option {
 func (p *Publisher) connected(nc *nats.Conn) {
 	p.opts.Logger.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "cluster", nc.ConnectedClusterName())
 	p.blind.Store(false)
+	p.since.Store(time.Now().UnixNano())
 	signal(p.changed)
 }
 
 func (p *Publisher) disconnected(err error) {
+	p.since.Store(time.Now().UnixNano())
 	signal(p.changed)
 	select {
 	case <-p.quit:

@@ -125,9 +125,11 @@ func encodeRecord(dst []byte, r *Record) {
 	copy(dst[21+IDSize+n:], r.Body)
 }
 
-// decodeRecord copies a record out of value.
-func decodeRecord(seq uint64, value []byte) (*Record, error) {
-	const fixed = 21 + IDSize
+const recordFixedSize = 21 + IDSize
+
+// headerOf is the part of an encoded record that is its header.
+func headerOf(seq uint64, value []byte) ([]byte, error) {
+	const fixed = recordFixedSize
 	if len(value) < fixed {
 		return nil, fmt.Errorf("record %d: %d bytes: %w", seq, len(value), ErrDamaged)
 	}
@@ -138,7 +140,17 @@ func decodeRecord(seq uint64, value []byte) (*Record, error) {
 	if headerLen > int64(len(value)-fixed) {
 		return nil, fmt.Errorf("record %d: header of %d bytes in %d: %w", seq, headerLen, len(value)-fixed, ErrDamaged)
 	}
-	data := append([]byte(nil), value[fixed:]...)
+	return value[fixed : fixed+headerLen], nil
+}
+
+// decodeRecord copies a record out of value.
+func decodeRecord(seq uint64, value []byte) (*Record, error) {
+	header, err := headerOf(seq, value)
+	if err != nil {
+		return nil, err
+	}
+	headerLen := len(header)
+	data := append([]byte(nil), value[recordFixedSize:]...)
 	return &Record{
 		Received: time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))),
 		Key:      binary.BigEndian.Uint64(value[9:]),
