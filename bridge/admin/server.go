@@ -1,4 +1,5 @@
-// Package admin is the operator's side of the bridge: health and metrics.
+// Package admin is the operator's side of the bridge: health, metrics, and the API
+// that openapi.yaml describes.
 package admin
 
 import (
@@ -17,11 +18,16 @@ import (
 type Options struct {
 	Gatherer prometheus.Gatherer // what /metrics shows; default none
 	Pprof    bool                // serve net/http/pprof's profiles; default not
+	API      API                 // what answers /api/v1
+	Token    string              // asked for by what changes something or shows a body; "" none: then only on loopback
 	Logger   *slog.Logger        // default slog.Default
 }
 
-// Server answers /healthz, /readyz and /metrics.
-type Server struct{ http *http.Server }
+// Server answers /healthz, /readyz, /metrics and /api/v1.
+type Server struct {
+	http   *http.Server
+	access *access
+}
 
 // New returns a server. ready is nil while a webhook would be taken, else the
 // reason why not; it is asked at every /readyz.
@@ -44,7 +50,9 @@ func New(ready func() error, opts Options) *Server {
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return &Server{http: &http.Server{
+	access := newAccess(opts.Token)
+	mux.Handle("/api/", newAPI(opts.API.routes(), access))
+	return &Server{access: access, http: &http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}}
@@ -64,7 +72,10 @@ func answer(w http.ResponseWriter, reason error) {
 
 // Serve answers requests of l until Shutdown; its error is then
 // http.ErrServerClosed.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+func (s *Server) Serve(l net.Listener) error {
+	s.access.listens(l.Addr())
+	return s.http.Serve(l)
+}
 
 // Shutdown stops taking requests and returns when those begun are answered, or
 // with ctx's error.

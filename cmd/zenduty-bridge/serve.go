@@ -64,6 +64,7 @@ type service struct {
 	cfg      config.Config
 	log      *slog.Logger
 	registry *prometheus.Registry
+	started  time.Time
 
 	webhooks  *net.TCPListener
 	operators net.Listener
@@ -84,7 +85,7 @@ type service struct {
 // startService starts every part. On an error it stops those it had started.
 func startService(cfg config.Config, log *slog.Logger) (*service, error) {
 	s := &service{
-		cfg: cfg, log: log, registry: newRegistry(),
+		cfg: cfg, log: log, registry: newRegistry(), started: time.Now(),
 		stopping: make(chan struct{}), drain: make(chan struct{}),
 		failures: make(chan error, 3), relayed: make(chan struct{}),
 	}
@@ -108,7 +109,9 @@ func (s *service) start() error {
 	}
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
-	s.admin = admin.New(s.readiness, admin.Options{Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Logger: s.log})
+	s.admin = admin.New(s.readiness, admin.Options{
+		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, API: admin.API{Status: s}, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
+	})
 	s.registry.MustRegister(s.readyMetric())
 	s.goServe()
 	return nil

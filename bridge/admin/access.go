@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// access decides who may call what. Reads are open. Guarded routes need the token
+// where there is one; where there is none, they are answered on loopback only.
+type access struct {
+	token    [sha256.Size]byte // its hash
+	hasToken bool
+	loopback atomic.Bool // the server listens there, and nowhere else
+}
+
+func newAccess(token string) *access {
+	return &access{token: sha256.Sum256([]byte(token)), hasToken: token != ""}
+}
+
+var (
+	errNoToken    = errors.New("this call needs the bridge's admin token: Authorization: Bearer <token>; commands take it from ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE")
+	errWrongToken = errors.New("that is not the bridge's admin token: ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE must be as the bridge has it")
+	errExposed    = errors.New("this call changes something or shows a webhook's body, and the bridge's admin address can be reached from beyond its machine: set admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or admin_listen to a loopback address")
+	errHost       = errors.New("the Host header is neither an IP address nor localhost: address the bridge as http://127.0.0.1:<port>, or set admin_token")
+)
+
+func (a *access) listens(at net.Addr) {
+	tcp, ok := at.(*net.TCPAddr)
+	a.loopback.Store(ok && tcp.IP.IsLoopback())
+}
+
+// permits is nil if r may be answered.
+func (a *access) permits(r *http.Request, guarded bool) error {
+	switch {
+	case !a.hasToken && a.loopback.Load() && !isLocal(r.Host):
+		return errHost
+	case !guarded:
+		return nil
+	case a.hasToken:
+		return a.checkToken(r)
+	case !a.loopback.Load():
+		return errExposed
+	}
+	return nil
+}
+
+// checkToken compares in constant time.
+func (a *access) checkToken(r *http.Request) error {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return errNoToken
+	}
+	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	if subtle.ConstantTimeCompare(hash[:], a.token[:]) != 1 {
+		return errWrongToken
+	}
+	return nil
+}
+
+// isLocal tells whether a Host header was not chosen by whoever owns a name: a page
+// in the operator's browser whose name was made to resolve to 127.0.0.1 (DNS
+// rebinding) sends that name.
+func isLocal(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.EqualFold(host, "localhost") || net.ParseIP(strings.Trim(host, "[]")) != nil
+}

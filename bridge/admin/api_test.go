@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
+)
+
+// bridgeStub answers everything with what a busy bridge could say, or with an error.
+type bridgeStub struct{ err error }
+
+func wholeAPI(err error) API {
+	stub := bridgeStub{err}
+	return API{Status: stub}
+}
+
+var (
+	past = time.Date(2025, 3, 1, 12, 0, 0, 5, time.UTC)
+	held = bridge.Held{
+		ID: "0123456789abcdefghijklmnopqrstuv", Seq: 7, Bytes: 900, Received: past,
+		Source: "zenduty", Rendering: "raw", Key: "default", EventType: "triggered", Service: "s", Incident: "i", Number: 5, Happened: past,
+		State: bridge.StateQuarantined, Settled: past, Lag: 0.1, Attempts: 2, Stream: "ZENDUTY", Sequence: 3, Found: true,
+		Kind: bridge.KindUnkeyable, Reason: "no JSON", DuplicatesRefused: 1,
+	}
+)
+
+func (s bridgeStub) Status(context.Context) (Status, error) {
+	return Status{
+		Version: "v1", Commit: "c", Started: past, Now: past,
+		Report: bridge.Report{
+			Spool: bridge.SpoolReport{MaxBytes: 1, OldestPending: past, Refuses: "full"},
+			Relay: bridge.RelayReport{
+				Waits: &bridge.Wait{For: bridge.ForStream, Since: past, Why: "it is away"}, LastAcknowledged: past,
+				Recent: bridge.Flow{Seconds: 60, Acknowledged: 6, PerSecond: 0.1, MeanLag: 0.2, MaxLag: 0.3},
+			},
+			LastWebhook: &held,
+		},
+		NATS:   publisher.ConnectionReport{Connected: true, Since: past, URL: "nats://n", Server: "n", Version: "2", Cluster: "c", Error: "e"},
+		Stream: publisher.StreamReport{Name: "ZENDUTY", Created: past, Replicas: 1, Drift: []string{"storage: is memory, should be file"}, Error: "e"},
+		Sources: []Source{{
+			Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 1},
+			Matches: []Match{{Rendering: "raw", Key: "default", Webhooks: 1}},
+		}},
+	}, s.err
+}
+
+// call is a request and how it must be answered.
+type call struct {
+	method, path string // the route's
+	args         string // query, or what takes the place of {id}
+	body         string
+	header       http.Header
+	token        string // that the bridge has
+	host         string
+	err          error // of the bridge
+	status       int
+}
+
+const anID = "0123456789abcdefghijklmnopqrstuv"
+
+var evil = http.Header{"Sec-Fetch-Site": {"cross-site"}}
+
+// calls has each answer of each route at least once.
+var calls = []call{
+	{method: "GET", path: "/openapi.yaml", status: 200},
+	{method: "GET", path: "/openapi.yaml", host: "evil.example", status: 403},
+	{method: "GET", path: "/status", status: 200},
+	{method: "GET", path: "/status", header: evil, status: 200},
+	{method: "GET", path: "/status", token: "secret", host: "bridge.example", status: 200},
+	{method: "GET", path: "/status", host: "evil.example", status: 403},
+	{method: "GET", path: "/status", err: fmt.Errorf("report: %w", spool.ErrClosed), status: 503},
+}
+
+func (c call) run(t *testing.T, d *described) {
+	url := serve(t, func() error { return nil }, Options{API: wholeAPI(c.err), Token: c.token})
+	path := strings.Replace(c.path, "{id}", anID, 1)
+	r, err := http.NewRequest(c.method, url+apiPrefix+path+c.args, strings.NewReader(c.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = c.host
+	for name := range c.header {
+		r.Header.Set(name, c.header.Get(name))
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != c.status {
+		t.Errorf("%d %s, want %d", response.StatusCode, body, c.status)
+	}
+	d.check(t, c.method, c.path, response, body)
+}
+
+// What is no route, or not with that method, is told in the same form.
+func TestNoRoute(t *testing.T) {
+	url := serve(t, func() error { return nil }, Options{API: wholeAPI(nil)})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		detail       string
+	}{
+		{"GET", "/api/", 404, "no such route"},
+		{"GET", "/api/v1/nonsense", 404, "no such route"},
+		{"PUT", "/api/v1/status", 405, "does not take that method"},
+	} {
+		status, text := request(t, test.method, url+test.path)
+		if status != test.status || !strings.Contains(text, test.detail) {
+			t.Errorf("%s %s: %d %s", test.method, test.path, status, text)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+// described is openapi.yaml, and which of its answers a test has seen.
+type described struct {
+	answers map[string]map[string]any // by operation and status, such as "GET /api/v1/status 200"
+	schemas *jsonschema.Compiler
+	seen    map[string]bool
+}
+
+func readDescription(t *testing.T) *described {
+	t.Helper()
+	var doc map[string]any
+	if err := yaml.Unmarshal(description, &doc); err != nil {
+		t.Fatal(err)
+	}
+	d := &described{answers: map[string]map[string]any{}, schemas: jsonschema.NewCompiler(), seen: map[string]bool{}}
+	for path, item := range object(doc, "paths") {
+		for method := range item.(map[string]any) {
+			responses := object(item, method, "responses")
+			for status, answer := range responses {
+				if ref, ok := object(answer)["$ref"].(string); ok {
+					answer = object(doc, "components", "responses", ref[strings.LastIndex(ref, "/")+1:])
+					responses[status] = answer
+				}
+				d.answers[fmt.Sprintf("%s %s %s", strings.ToUpper(method), path, status)] = object(answer)
+			}
+		}
+	}
+	closeObjects(doc)
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.schemas.AssertFormat()
+	if err := d.schemas.AddResource("openapi.yaml", parsed); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// object is the object below node at a path; empty if there is none.
+func object(node any, path ...string) map[string]any {
+	for _, name := range path {
+		inside, _ := node.(map[string]any)
+		node = inside[name]
+	}
+	found, _ := node.(map[string]any)
+	return found
+}
+
+// closeObjects lets no object have a property that is not described.
+func closeObjects(node any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if _, open := node["additionalProperties"]; node["properties"] != nil && !open {
+			node["additionalProperties"] = false
+		}
+		for _, inside := range node {
+			closeObjects(inside)
+		}
+	case []any:
+		for _, inside := range node {
+			closeObjects(inside)
+		}
+	}
+}
+
+// check holds an answer against what is said of it. path is the route's, with its
+// parameters' names.
+func (d *described) check(t *testing.T, method, path string, response *http.Response, body []byte) {
+	t.Helper()
+	operation := fmt.Sprintf("%s %s%s %d", method, apiPrefix, path, response.StatusCode)
+	answer := d.answers[operation]
+	if answer == nil {
+		t.Errorf("%s is not described: %s", operation, body)
+		return
+	}
+	d.seen[operation] = true
+	for name := range object(answer, "headers") {
+		if response.Header.Get(name) == "" {
+			t.Errorf("%s has no %s", operation, name)
+		}
+	}
+	media, _, _ := strings.Cut(response.Header.Get("Content-Type"), ";")
+	if content := object(answer, "content"); (content[media] == nil) != (len(body) == 0) {
+		t.Errorf("%s is %q, described is %v: %s", operation, media, content, body)
+	}
+	if strings.HasSuffix(media, "json") {
+		d.validate(t, operation, fmt.Sprintf("/paths/%s/%s/responses/%d/content/%s/schema",
+			escape(apiPrefix+path), strings.ToLower(method), response.StatusCode, escape(media)), body)
+	}
+}
+
+func (d *described) validate(t *testing.T, operation, pointer string, body []byte) {
+	t.Helper()
+	schema, err := d.schemas.Compile("openapi.yaml#" + pointer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		t.Fatalf("%s: %v: %s", operation, err, body)
+	}
+	if err := schema.Validate(value); err != nil {
+		t.Errorf("%s: %v\n%s", operation, err, body)
+	}
+}
+
+// escape is for a token of a JSON pointer in a URL (RFC 6901, sections 3 and 6).
+func escape(token string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(token)
+}
+
+// Every route and each of its answers is described and nothing else is, and the
+// answers are as described. Whoever adds a route adds its calls here.
+func TestDescription(t *testing.T) {
+	d := readDescription(t)
+	routes := map[string]bool{}
+	for _, one := range wholeAPI(nil).routes() {
+		routes[one.method+" "+apiPrefix+one.path] = true
+	}
+	for operation := range d.answers {
+		if operation = operation[:strings.LastIndex(operation, " ")]; !routes[operation] {
+			t.Errorf("%s is described and no route", operation)
+		}
+	}
+	for _, one := range calls {
+		t.Run(fmt.Sprintf("%s %s %d", one.method, one.path, one.status), func(t *testing.T) { one.run(t, d) })
+	}
+	for operation := range d.answers {
+		if !d.seen[operation] {
+			t.Errorf("%s is described and never answered", operation)
+		}
+	}
+	for operation := range routes {
+		if !d.seen[operation+" 200"] && !d.seen[operation+" 201"] && !d.seen[operation+" 202"] && !d.seen[operation+" 204"] {
+			t.Errorf("%s is a route without a call that succeeds", operation)
+		}
+	}
+}

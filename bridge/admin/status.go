@@ -1,0 +1,56 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
+)
+
+// Statuses tells how a whole bridge is, without waiting for NATS for long.
+type Statuses interface {
+	Status(ctx context.Context) (Status, error)
+}
+
+// Status is how a bridge is at the moment Now, by its clock.
+type Status struct {
+	Version string    `json:"version"`
+	Commit  string    `json:"commit"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"`
+
+	bridge.Report
+	NATS    publisher.ConnectionReport `json:"nats"`
+	Stream  publisher.StreamReport     `json:"stream"`
+	Sources []Source                   `json:"sources"` // by name
+}
+
+// Source is a sender and what has come from it since the bridge was started.
+type Source struct {
+	Name      string            `json:"name"`
+	Signature string            `json:"signature"` // auto, raw or none
+	Webhooks  map[string]uint64 `json:"webhooks"`  // requests by outcome, as in zenduty_bridge_webhooks_total; without those that are 0
+	Matches   []Match           `json:"matches"`   // authentic webhooks
+}
+
+// Match is what signatures were found to be of.
+type Match struct {
+	Rendering string `json:"rendering"`
+	Key       string `json:"key"` // its name
+	Webhooks  uint64 `json:"webhooks"`
+}
+
+func statusRoutes(s Statuses) []route {
+	if s == nil {
+		return nil
+	}
+	return []route{{method: "GET", path: "/status", handle: func(w http.ResponseWriter, r *http.Request) error {
+		status, err := s.Status(r.Context())
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, status)
+	}}}
+}
