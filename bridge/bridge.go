@@ -44,6 +44,10 @@ type Options struct {
 	// again; default 100 ms and 5 s. It doubles with each try, and is jittered.
 	BackoffMin, BackoffMax time.Duration
 
+	// Sources are the names of those that webhooks come from: Trace finds the
+	// incidents of these by their unique_id.
+	Sources []string
+
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
 }
@@ -72,6 +76,7 @@ type Bridge struct {
 	opts      Options
 	lag       prometheus.Histogram
 	healed    prometheus.Counter
+	started   time.Time
 
 	operations chan operation
 	view       view
@@ -81,8 +86,7 @@ type Bridge struct {
 // New returns a bridge between an open spool and a publisher, which stay the
 // caller's to close, after Run has returned.
 func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
-	b := &Bridge{spool: s, publisher: p, opts: opts.withDefaults(), operations: make(chan operation)}
-	b.view.flow.began = time.Now()
+	b := &Bridge{spool: s, publisher: p, opts: opts.withDefaults(), started: time.Now(), operations: make(chan operation)}
 	b.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "zenduty_bridge_delivery_lag_seconds",
 		Help:    "Time from a webhook's arrival to JetStream's acknowledgement.",

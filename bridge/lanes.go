@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
@@ -49,6 +50,25 @@ func (s *lanes) add(ref spool.Ref) {
 		s.ready = append(s.ready, l)
 	}
 	l.refs = append(l.refs, ref)
+}
+
+// insert puts a record that is pending again into its lane, where its number
+// belongs, but never before a head that has been sent.
+func (s *lanes) insert(ref spool.Ref) {
+	l, ok := s.byKey[ref.Key]
+	if !ok {
+		s.add(ref)
+		return
+	}
+	s.records++
+	at := slices.IndexFunc(l.refs, func(other spool.Ref) bool { return other.Seq > ref.Seq })
+	switch {
+	case at < 0:
+		at = len(l.refs)
+	case at == 0 && l.attempts > 0:
+		at = 1
+	}
+	l.refs = slices.Insert(l.refs, at, ref)
 }
 
 // renewed is lanes without a record, that know how often these heads were tried:

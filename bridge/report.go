@@ -82,7 +82,7 @@ func (b *Bridge) Report(ctx context.Context) (Report, error) {
 	if err == nil && pending {
 		r.Spool.OldestPending = oldest
 	}
-	r.Relay = b.view.report(time.Now())
+	r.Relay = b.view.report(b.started, time.Now())
 	return r, errors.Join(err, b.lastWebhook(ctx, &r))
 }
 
@@ -144,20 +144,17 @@ func (v *view) delivered(now time.Time, lag time.Duration) {
 	v.flow.add(now, lag)
 }
 
-func (v *view) report(now time.Time) RelayReport {
+func (v *view) report(started, now time.Time) RelayReport {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return RelayReport{
 		InFlight: v.inFlight, Waits: v.waits,
-		Acknowledged: v.acknowledged, LastAcknowledged: v.lastAcknowledged, Recent: v.flow.within(now),
+		Acknowledged: v.acknowledged, LastAcknowledged: v.lastAcknowledged, Recent: v.flow.within(started, now),
 	}
 }
 
 // flow counts acknowledgements by the second, for the last of them.
-type flow struct {
-	began   time.Time
-	seconds [flowSeconds]flowSecond
-}
+type flow [flowSeconds]flowSecond
 
 const flowSeconds = 60
 
@@ -168,7 +165,7 @@ type flowSecond struct {
 }
 
 func (f *flow) add(now time.Time, lag time.Duration) {
-	s := &f.seconds[now.Unix()%flowSeconds]
+	s := &f[now.Unix()%flowSeconds]
 	if s.unix != now.Unix() {
 		*s = flowSecond{unix: now.Unix()}
 	}
@@ -177,10 +174,10 @@ func (f *flow) add(now time.Time, lag time.Duration) {
 	s.max = max(s.max, lag)
 }
 
-func (f *flow) within(now time.Time) Flow {
+func (f *flow) within(started, now time.Time) Flow {
 	var sum, longest time.Duration
-	flow := Flow{Seconds: min(now.Sub(f.began).Seconds(), flowSeconds)}
-	for _, s := range f.seconds {
+	flow := Flow{Seconds: min(now.Sub(started).Seconds(), flowSeconds)}
+	for _, s := range f {
 		if s.unix > now.Unix()-flowSeconds {
 			flow.Acknowledged += s.count
 			sum += s.sum

@@ -15,11 +15,13 @@ import (
 // API is what the routes under /api/v1 are answered from, a field a resource. The
 // routes of a nil one are not there.
 type API struct {
-	Status Statuses
+	Status     Statuses
+	Webhooks   Webhooks
+	Quarantine Quarantine
 }
 
 func (a API) routes() []route {
-	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status))
+	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status), webhookRoutes(a.Webhooks), quarantineRoutes(a.Quarantine))
 }
 
 // apiPrefix is where the API is.

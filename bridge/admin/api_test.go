@@ -2,9 +2,11 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +21,7 @@ type bridgeStub struct{ err error }
 
 func wholeAPI(err error) API {
 	stub := bridgeStub{err}
-	return API{Status: stub}
+	return API{Status: stub, Webhooks: stub, Quarantine: stub}
 }
 
 var (
@@ -52,6 +54,22 @@ func (s bridgeStub) Status(context.Context) (Status, error) {
 	}, s.err
 }
 
+func (s bridgeStub) Trace(_ context.Context, q bridge.Query) (bridge.Trace, error) {
+	return bridge.Trace{Webhooks: []bridge.Held{held}, More: q.Limit == 1, Since: past}, s.err
+}
+
+func (s bridgeStub) Body(context.Context, string) ([]byte, error) { return []byte("<html>"), s.err }
+
+func (s bridgeStub) Quarantine(context.Context, uint64, int) (bridge.QuarantinePage, error) {
+	return bridge.QuarantinePage{Webhooks: []bridge.Held{held}, Next: 8}, s.err
+}
+
+func (s bridgeStub) Quarantined(context.Context, string) (bridge.Held, error) { return held, s.err }
+
+func (s bridgeStub) Retry(context.Context, string) (bridge.Held, error) { return held, s.err }
+
+func (s bridgeStub) Drop(context.Context, string) error { return s.err }
+
 // call is a request and how it must be answered.
 type call struct {
 	method, path string // the route's
@@ -66,7 +84,12 @@ type call struct {
 
 const anID = "0123456789abcdefghijklmnopqrstuv"
 
-var evil = http.Header{"Sec-Fetch-Site": {"cross-site"}}
+var (
+	evil      = http.Header{"Sec-Fetch-Site": {"cross-site"}} // a page of another origin
+	bearer    = http.Header{"Authorization": {"Bearer secret"}}
+	errClosed = fmt.Errorf("look: %w", spool.ErrClosed)
+	errLate   = fmt.Errorf("look: %w", context.DeadlineExceeded)
+)
 
 // calls has each answer of each route at least once.
 var calls = []call{
@@ -76,7 +99,58 @@ var calls = []call{
 	{method: "GET", path: "/status", header: evil, status: 200},
 	{method: "GET", path: "/status", token: "secret", host: "bridge.example", status: 200},
 	{method: "GET", path: "/status", host: "evil.example", status: 403},
-	{method: "GET", path: "/status", err: fmt.Errorf("report: %w", spool.ErrClosed), status: 503},
+	{method: "GET", path: "/status", err: errClosed, status: 503},
+
+	{method: "GET", path: "/webhooks", args: "?id=" + anID, status: 200},
+	{method: "GET", path: "/webhooks", args: "?incident=i&source=zenduty&limit=1", status: 200},
+	{method: "GET", path: "/webhooks", args: "?number=5", token: "secret", status: 200},
+	{method: "GET", path: "/webhooks", status: 400},
+	{method: "GET", path: "/webhooks", args: "?id=x&number=5", status: 400},
+	{method: "GET", path: "/webhooks", args: "?number=0", status: 400},
+	{method: "GET", path: "/webhooks", args: "?number=five", status: 400},
+	{method: "GET", path: "/webhooks", args: "?number=5&limit=1001", status: 400},
+	{method: "GET", path: "/webhooks", args: "?id=x", err: bridge.ErrBadID, status: 400},
+	{method: "GET", path: "/webhooks", args: "?number=5", host: "evil.example", status: 403},
+	{method: "GET", path: "/webhooks", args: "?number=5", err: errLate, status: 503},
+
+	{method: "GET", path: "/webhooks/{id}/body", status: 200},
+	{method: "GET", path: "/webhooks/{id}/body", token: "secret", header: bearer, host: "bridge.example", status: 200},
+	{method: "GET", path: "/webhooks/{id}/body", token: "secret", status: 401},
+	{method: "GET", path: "/webhooks/{id}/body", host: "evil.example", status: 403},
+	{method: "GET", path: "/webhooks/{id}/body", err: bridge.ErrBadID, status: 400},
+	{method: "GET", path: "/webhooks/{id}/body", err: bridge.ErrNotHeld, status: 404},
+	{method: "GET", path: "/webhooks/{id}/body", err: spool.ErrDamaged, status: 500},
+	{method: "GET", path: "/webhooks/{id}/body", err: errClosed, status: 503},
+
+	{method: "GET", path: "/quarantine", status: 200},
+	{method: "GET", path: "/quarantine", args: "?from=8&limit=1000", status: 200},
+	{method: "GET", path: "/quarantine", args: "?from=-1", status: 400},
+	{method: "GET", path: "/quarantine", args: "?limit=0", status: 400},
+	{method: "GET", path: "/quarantine", host: "evil.example", status: 403},
+	{method: "GET", path: "/quarantine", err: errClosed, status: 503},
+
+	{method: "GET", path: "/quarantine/{id}", status: 200},
+	{method: "GET", path: "/quarantine/{id}", err: bridge.ErrBadID, status: 400},
+	{method: "GET", path: "/quarantine/{id}", host: "evil.example", status: 403},
+	{method: "GET", path: "/quarantine/{id}", err: bridge.ErrNotQuarantined, status: 404},
+	{method: "GET", path: "/quarantine/{id}", err: errClosed, status: 503},
+
+	{method: "DELETE", path: "/quarantine/{id}", status: 204},
+	{method: "DELETE", path: "/quarantine/{id}", token: "secret", header: bearer, status: 204},
+	{method: "DELETE", path: "/quarantine/{id}", err: bridge.ErrBadID, status: 400},
+	{method: "DELETE", path: "/quarantine/{id}", token: "other", header: bearer, status: 401},
+	{method: "DELETE", path: "/quarantine/{id}", header: evil, status: 403},
+	{method: "DELETE", path: "/quarantine/{id}", err: bridge.ErrNotHeld, status: 404},
+	{method: "DELETE", path: "/quarantine/{id}", err: errClosed, status: 503},
+
+	{method: "POST", path: "/quarantine/{id}/retry", status: 202},
+	{method: "POST", path: "/quarantine/{id}/retry", err: bridge.ErrBadID, status: 400},
+	{method: "POST", path: "/quarantine/{id}/retry", token: "secret", status: 401},
+	{method: "POST", path: "/quarantine/{id}/retry", header: evil, status: 403},
+	{method: "POST", path: "/quarantine/{id}/retry", token: "secret", header: http.Header{"Sec-Fetch-Site": {"cross-site"}, "Authorization": {"Bearer secret"}}, status: 403},
+	{method: "POST", path: "/quarantine/{id}/retry", err: bridge.ErrNotQuarantined, status: 404},
+	{method: "POST", path: "/quarantine/{id}/retry", err: bridge.ErrUnkeyable, status: 409},
+	{method: "POST", path: "/quarantine/{id}/retry", err: errLate, status: 503},
 }
 
 func (c call) run(t *testing.T, d *described) {
@@ -120,6 +194,27 @@ func TestNoRoute(t *testing.T) {
 		status, text := request(t, test.method, url+test.path)
 		if status != test.status || !strings.Contains(text, test.detail) {
 			t.Errorf("%s %s: %d %s", test.method, test.path, status, text)
+		}
+	}
+}
+
+func TestReadJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"n":1}`: "", `{"n":1} `: "",
+		``: "EOF", `{"n":"1"}`: "cannot unmarshal", `{"m":1}`: `unknown field "m"`, `{"n":1}{}`: "more than one JSON document",
+		`{"n":` + strings.Repeat(" ", maxRequest) + `1}`: "too large",
+	} {
+		var v struct{ N int }
+		r, err := http.NewRequest(http.MethodPost, "/", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = readJSON(httptest.NewRecorder(), r, &v)
+		switch {
+		case want == "" && (err != nil || v.N != 1):
+			t.Errorf("%.20s: %v, %v", text, v, err)
+		case want != "" && (!errors.Is(err, errBadRequest) || !strings.Contains(err.Error(), want)):
+			t.Errorf("%.20s: %v, want %s", text, err, want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type described struct {
 	answers map[string]map[string]any // by operation and status, such as "GET /api/v1/status 200"
 	schemas *jsonschema.Compiler
 	seen    map[string]bool
+	guarded map[string]bool // by operation, whether it has a security requirement
 }
 
 func readDescription(t *testing.T) *described {
@@ -25,10 +26,13 @@ func readDescription(t *testing.T) *described {
 	if err := yaml.Unmarshal(description, &doc); err != nil {
 		t.Fatal(err)
 	}
-	d := &described{answers: map[string]map[string]any{}, schemas: jsonschema.NewCompiler(), seen: map[string]bool{}}
+	d := &described{answers: map[string]map[string]any{}, schemas: jsonschema.NewCompiler(), seen: map[string]bool{}, guarded: map[string]bool{}}
 	for path, item := range object(doc, "paths") {
 		for method := range item.(map[string]any) {
-			responses := object(item, method, "responses")
+			responses := object(item, method, "responses") // none of parameters
+			if len(responses) > 0 {
+				d.guarded[strings.ToUpper(method)+" "+path] = object(item, method)["security"] != nil
+			}
 			for status, answer := range responses {
 				if ref, ok := object(answer)["$ref"].(string); ok {
 					answer = object(doc, "components", "responses", ref[strings.LastIndex(ref, "/")+1:])
@@ -39,6 +43,16 @@ func readDescription(t *testing.T) *described {
 		}
 	}
 	closeObjects(doc)
+	d.schemas.AssertFormat()
+	if err := d.schemas.AddResource("openapi.yaml", asJSON(t, doc)); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// asJSON is a document of YAML as the validator wants it.
+func asJSON(t *testing.T, doc any) any {
+	t.Helper()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -47,11 +61,22 @@ func readDescription(t *testing.T) *described {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.schemas.AssertFormat()
-	if err := d.schemas.AddResource("openapi.yaml", parsed); err != nil {
+	return parsed
+}
+
+// testdata/openapi-3.1.json is the OpenAPI Initiative's schema of 2022-10-07.
+func TestDescriptionIsOpenAPI(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("testdata/openapi-3.1.json")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	var doc any
+	if err := yaml.Unmarshal(description, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(asJSON(t, doc)); err != nil {
+		t.Error(err)
+	}
 }
 
 // object is the object below node at a path; empty if there is none.
@@ -133,7 +158,11 @@ func TestDescription(t *testing.T) {
 	d := readDescription(t)
 	routes := map[string]bool{}
 	for _, one := range wholeAPI(nil).routes() {
-		routes[one.method+" "+apiPrefix+one.path] = true
+		operation := one.method + " " + apiPrefix + one.path
+		routes[operation] = true
+		if one.guarded != d.guarded[operation] {
+			t.Errorf("%s: guarded is %v, described as %v", operation, one.guarded, d.guarded[operation])
+		}
 	}
 	for operation := range d.answers {
 		if operation = operation[:strings.LastIndex(operation, " ")]; !routes[operation] {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 )
 
@@ -30,14 +31,17 @@ var problems = []struct {
 	status int
 }{
 	{errBadRequest, http.StatusBadRequest},
+	{bridge.ErrBadID, http.StatusBadRequest},
 	{errNoToken, http.StatusUnauthorized},
 	{errWrongToken, http.StatusUnauthorized},
 	{errExposed, http.StatusForbidden},
 	{errHost, http.StatusForbidden},
 	{errCrossOrigin, http.StatusForbidden},
 	{errNoRoute, http.StatusNotFound},
-	{spool.ErrNotFound, http.StatusNotFound},
+	{bridge.ErrNotHeld, http.StatusNotFound},
+	{bridge.ErrNotQuarantined, http.StatusNotFound},
 	{errMethod, http.StatusMethodNotAllowed},
+	{bridge.ErrUnkeyable, http.StatusConflict},
 	{spool.ErrClosed, http.StatusServiceUnavailable},
 	{spool.ErrFailed, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable},

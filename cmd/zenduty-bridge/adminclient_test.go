@@ -64,7 +64,9 @@ func TestAdminClientErrors(t *testing.T) {
 		{"not a bridge", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
 			"answers 502 Bad Gateway: is that the admin address of a bridge"},
 		{"not JSON", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "none of a bridge's"},
-		{"elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil.example", http.StatusFound) },
+		{"elsewhere", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil.example", http.StatusFound)
+		},
 			"answers 302 Found"},
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9")

@@ -110,7 +110,7 @@ func (s *service) start() error {
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
 	s.admin = admin.New(s.readiness, admin.Options{
-		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, API: admin.API{Status: s}, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
+		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge}, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
 	})
 	s.registry.MustRegister(s.readyMetric())
 	s.goServe()

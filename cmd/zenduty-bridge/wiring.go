@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,7 +45,8 @@ func spoolOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) sp
 
 func bridgeOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) bridge.Options {
 	return bridge.Options{
-		Window: c.Relay.Window, BackoffMin: c.Relay.BackoffMin, BackoffMax: c.Relay.BackoffMax,
+		Sources: slices.Collect(maps.Keys(c.Sources)),
+		Window:  c.Relay.Window, BackoffMin: c.Relay.BackoffMin, BackoffMax: c.Relay.BackoffMax,
 		Logger: log, Registerer: r,
 	}
 }
