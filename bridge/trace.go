@@ -87,11 +87,11 @@ func (b *Bridge) find(text string) (spool.Held, error) {
 
 // parseID is the reverse of idText.
 func parseID(text string) (spool.ID, error) {
-	var id spool.ID
-	if n, err := idEncoding.Decode(id[:], []byte(text)); len(text) != idEncoding.EncodedLen(spool.IDSize) || err != nil || n != spool.IDSize {
-		return id, fmt.Errorf("%q: %w", text, ErrBadID)
+	bytes, err := idEncoding.DecodeString(text)
+	if err != nil || len(text) != idEncoding.EncodedLen(spool.IDSize) || len(bytes) != spool.IDSize {
+		return spool.ID{}, fmt.Errorf("%.64q: %w", text, ErrBadID)
 	}
-	return id, nil
+	return spool.ID(bytes), nil
 }
 
 // traceIncident: the state entries have the ordering keys, so that only the
