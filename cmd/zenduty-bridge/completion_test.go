@@ -16,7 +16,7 @@ func TestComplete(t *testing.T) {
 		words []string
 		want  []string // first words of the lines
 	}{
-		{"nothing", nil, []string{"serve", "demo", "send", "tail", "spool"}},
+		{"nothing", nil, []string{"serve", "demo", "send", "tail", "status"}},
 		{"a command begun", []string{"se"}, []string{"serve", "send"}},
 		{"a command of a command", []string{"spool", ""}, []string{"verify", "salvage"}},
 		{"nothing more", []string{"version", ""}, nil},

@@ -51,6 +51,65 @@ Examples:
 }
 
 // Help is kong's HelpProvider.
+func (*statusCommand) Help() string {
+	return `One screen: what is on disk and how much room there is, what the relay sends and what it waits for, NATS, the stream, and what each source has posted.
+
+Examples:
+
+    zenduty-bridge status
+    zenduty-bridge status --watch --interval 1s
+    zenduty-bridge status --json | jq .relay.waits`
+}
+
+// Help is kong's HelpProvider.
+func (*traceCommand) Help() string {
+	return `Prints each webhook's receipt: when and from where it came, where it is in the spool, how often it was sent, and where it is in the stream. What the text is, is decided by what is found. An id is found at once; an incident's number may take a look through all that is held.
+
+Examples:
+
+    zenduty-bridge trace 0vtjs3rl5aqvhv0pfjn7mg5e2f5b1f3d
+    zenduty-bridge trace UTzQWG5GfZa5xPuHfqKJdh --json
+    zenduty-bridge trace 1042 --body`
+}
+
+// Help is kong's HelpProvider.
+func (*quarantineListCommand) Help() string {
+	return `A webhook is unkeyable if it is no JSON object with an event type: it has been published on zenduty.quarantine.<source>. It is refused if JetStream will never take it as things are, such as one over max_payload.
+
+Examples:
+
+    zenduty-bridge quarantine list
+    zenduty-bridge quarantine list --kind refused --json | jq -r .reason`
+}
+
+// Help is kong's HelpProvider.
+func (*quarantineShowCommand) Help() string {
+	return `Example:
+
+    zenduty-bridge quarantine show 0vtjs3rl5aqvhv0pfjn7mg5e2f5b1f3d`
+}
+
+// Help is kong's HelpProvider.
+func (*quarantineRetryCommand) Help() string {
+	return `They are sent as soon as nothing of their incident is under way; what came after them in it has mostly been published meanwhile. --all leaves unkeyable ones alone: those have been published as such.
+
+Examples:
+
+    zenduty-bridge quarantine retry 0vtjs3rl5aqvhv0pfjn7mg5e2f5b1f3d
+    zenduty-bridge quarantine retry --all`
+}
+
+// Help is kong's HelpProvider.
+func (*quarantineDropCommand) Help() string {
+	return `A dropped webhook is not held any more, and is taken like a new one if it comes again.
+
+Examples:
+
+    zenduty-bridge quarantine drop 0vtjs3rl5aqvhv0pfjn7mg5e2f5b1f3d
+    zenduty-bridge quarantine drop --all --kind unkeyable --yes`
+}
+
+// Help is kong's HelpProvider.
 func (*healthcheckCommand) Help() string {
 	return `Examples:
 

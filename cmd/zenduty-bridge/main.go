@@ -26,6 +26,9 @@ type cli struct {
 	Demo        demoCommand        `cmd:"" help:"Show one incident's way through a bridge of its own, then exit."`
 	Send        sendCommand        `cmd:"" help:"Sign webhooks and post them to a bridge."`
 	Tail        tailCommand        `cmd:"" help:"Print webhooks as they arrive on NATS."`
+	Status      statusCommand      `cmd:"" help:"Show what the running bridge holds and does."`
+	Trace       traceCommand       `cmd:"" help:"Tell what became of a webhook, or of an incident's."`
+	Quarantine  quarantineCommand  `cmd:"" help:"Look after what could not be keyed or published."`
 	Spool       spoolCommand       `cmd:"" help:"Look after the spool of a stopped bridge."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the running bridge would take a webhook, else 1."`
 	Completion  completionCommand  `cmd:"" help:"Print what teaches a shell to complete these commands."`

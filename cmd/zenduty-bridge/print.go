@@ -40,10 +40,13 @@ func newRecord(a arrival) record {
 func isJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
 
 // printJSON writes an arrival as one line of JSON.
-func printJSON(w io.Writer, a arrival) error {
+func printJSON(w io.Writer, a arrival) error { return printLine(w, newRecord(a)) }
+
+// printLine writes a value as one line of JSON.
+func printLine(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(newRecord(a))
+	return e.Encode(v)
 }
 
 // page is where arrivals are shown to a person.

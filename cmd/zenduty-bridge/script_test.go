@@ -32,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": cmdExits, "serve": cmdServe, "start": cmdStart, "signal": cmdSignal, "finish": cmdFinish,
 			"lines": cmdLines, "json": cmdJSON, "empty": cmdEmpty,
+			"awaits": cmdAwaits, "awaits-output": cmdAwaitsOutput, "keep-json": cmdKeepJSON,
 		},
 	})
 }
@@ -213,6 +214,31 @@ func cmdJSON(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s of line %d = %q, want %q", args[1], i+1, got, args[2+i])
 		}
 	}
+}
+
+// awaits REGEXP PROGRAM ARGS...: runs the program until it prints what the expression
+// matches and exits with 0.
+func cmdAwaits(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	await(ts.Fatalf, func() bool {
+		return ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout"))
+	}, "%s", pattern)
+}
+
+// awaits-output NAME REGEXP: waits until a process in the background has written what
+// the expression matches.
+func cmdAwaitsOutput(ts *testscript.TestScript, _ bool, args []string) {
+	p, pattern := findProcess(ts, args[0]), regexp.MustCompile(args[1])
+	await(ts.Fatalf, func() bool { return pattern.MatchString(p.stderr.String() + p.stdout.String()) }, "%s", pattern)
+}
+
+// keep-json VARIABLE PATH: keeps what the JSON in stdout has under the path.
+func cmdKeepJSON(ts *testscript.TestScript, _ bool, args []string) {
+	value := gjson.Get(ts.ReadFile("stdout"), args[1])
+	if !value.Exists() {
+		ts.Fatalf("no %s", args[1])
+	}
+	ts.Setenv(args[0], value.String())
 }
 
 // empty DIR: the directory is there, and nothing is in it.
