@@ -34,6 +34,7 @@ const (
 type Receipt struct {
 	ID     string
 	Status Status
+	Canary bool // it is none of Zenduty's, see CanaryEvent
 }
 
 // Accept puts a webhook on stable storage. A nil error means that it is there,
@@ -51,7 +52,7 @@ func (b *Bridge) Accept(ctx context.Context, w Webhook) (Receipt, error) {
 	if held.Duplicate {
 		b.duplicates.add(held.Seq)
 	}
-	return Receipt{ID: idText(id), Status: status(held, &e)}, nil
+	return Receipt{ID: idText(id), Status: status(held, &e), Canary: e.canary()}, nil
 }
 
 func status(held spool.Appended, e *envelope) Status {

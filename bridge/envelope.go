@@ -76,8 +76,12 @@ func decodeEnvelope(b []byte) (envelope, error) {
 }
 
 // orderingKey is the webhook's lane: its incident, else its service, else its
-// source. Two lanes that share a hash wait for each other, which harms nothing.
+// source. Two lanes that share a hash wait for each other, which harms nothing. A
+// canary has no lane.
 func (e *envelope) orderingKey() uint64 {
+	if e.canary() {
+		return canaryKey
+	}
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(e.Source))
 	switch {
@@ -86,7 +90,10 @@ func (e *envelope) orderingKey() uint64 {
 	case e.Service != "":
 		_, _ = h.Write([]byte("\x00service\x00" + e.Service))
 	}
-	return h.Sum64()
+	if key := h.Sum64(); key != canaryKey {
+		return key
+	}
+	return canaryKey + 1
 }
 
 // newEnvelope reads a verified webhook's fields. One that cannot be keyed is no

@@ -151,7 +151,7 @@ func (r *relay) receiptGroups(above uint64, each func([]receipt) error) error {
 			var group []receipt
 			err := list(from, func(s spool.Settled) bool {
 				from = s.Seq + 1
-				if d, err := decodeDelivery(s.Note); err == nil && d.Ack.Sequence > above {
+				if d, err := decodeDelivery(s.Note); err == nil && d.Ack.Sequence > above && !d.canary() {
 					group = append(group, receipt{s.Ref, d.Ack.Sequence})
 				}
 				return len(group) < lookupGroup

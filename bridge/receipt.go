@@ -12,7 +12,7 @@ import (
 type delivery struct {
 	Ack      publisher.Ack // zero if JetStream does not have it
 	Attempts uint64        // how often it was sent by the process that noted this
-	Reason   string        // why it is in quarantine; empty if it is not
+	Reason   string        // why it is in quarantine, or begins with canaryNote; empty otherwise
 }
 
 const deliveryVersion = 1

@@ -172,10 +172,13 @@ func (r *relay) settleFound(ctx context.Context, refs []spool.Ref, floor uint64)
 		}
 		r.stream.reach(sequence, ref.ID)
 		d := delivery{Ack: publisher.Ack{Stream: r.publisher.StreamName(), Sequence: sequence, Duplicate: true}}
-		if r.unkeyable(ref) {
+		switch {
+		case r.unkeyable(ref):
 			d.Reason = "cannot be keyed"
 			quarantined = append(quarantined, spool.Settlement{Ref: ref, At: now, Note: d.encode()})
 			continue
+		case ref.Key == canaryKey:
+			d.Reason = canaryNote
 		}
 		acked = append(acked, spool.Settlement{Ref: ref, At: now, Note: d.encode()})
 	}

@@ -62,6 +62,7 @@ type relay struct {
 	outcomes outcomes
 	outage   outage
 	refs     []spool.Ref // reused by load
+	canaries []spool.Ref // loaded, and neither sent nor ended
 
 	sent       sentMark      // on disk: what may have been sent
 	stream     streamMark    // on disk: the stream that the receipts are of
@@ -92,7 +93,11 @@ func (r *relay) step(ctx context.Context) error {
 	if err := r.load(); err != nil {
 		return err
 	}
-	r.lanes.wake(time.Now())
+	now := time.Now()
+	if err := r.sendCanaries(now); err != nil {
+		return err
+	}
+	r.lanes.wake(now)
 	return r.send()
 }
 
@@ -111,8 +116,11 @@ func (r *relay) load() error {
 		return err
 	}
 	for _, ref := range refs {
+		if r.next = ref.Seq + 1; ref.Key == canaryKey {
+			r.canaries = append(r.canaries, ref)
+			continue
+		}
 		r.lanes.add(ref)
-		r.next = ref.Seq + 1
 	}
 	r.refs, r.more = refs, len(refs) == limit
 	return nil
@@ -121,7 +129,7 @@ func (r *relay) load() error {
 // forget drops all that was loaded, to load it again: the state after a restart,
 // but for the number of attempts. Nothing may be in flight.
 func (r *relay) forget() {
-	r.lanes, r.next, r.more = r.lanes.renewed(), 0, true
+	r.lanes, r.canaries, r.next, r.more = r.lanes.renewed(), nil, 0, true
 }
 
 func (r *relay) idle() bool {
@@ -133,6 +141,9 @@ func (r *relay) wait() time.Duration {
 	due, ok := r.lanes.nextDue()
 	if r.mayReconcile() && (!ok || r.lookups.due.Before(due)) {
 		due, ok = r.lookups.due, true
+	}
+	if len(r.canaries) > 0 && (!ok || canaryEnd(r.canaries[0]).Before(due)) {
+		due, ok = canaryEnd(r.canaries[0]), true
 	}
 	if !ok {
 		return time.Hour
@@ -234,7 +245,7 @@ func newMessage(ref spool.Ref, record *spool.Record, err error) (*publisher.Mess
 	}
 	m := &publisher.Message{
 		ID: idText(ref.ID), Source: e.Source, EventType: e.EventType, Service: e.Service, Incident: e.Incident,
-		Time: e.Time, Quarantined: e.Unkeyable != "", Data: record.Body,
+		Time: e.Time, Quarantined: e.Unkeyable != "", Canary: e.canary(), Data: record.Body,
 	}
 	if m.Time.IsZero() {
 		m.Time = record.Received

@@ -12,6 +12,7 @@ import (
 // outcome is what became of a lane's head after it was sent.
 type outcome struct {
 	lane      *lane
+	canary    *spool.Ref // set for a canary, which has no lane
 	ack       publisher.Ack
 	err       *publisher.Error
 	unkeyable bool
@@ -49,6 +50,8 @@ func (r *relay) settle() error {
 	for _, o := range r.outcomes.take() {
 		r.inFlight--
 		switch {
+		case o.canary != nil:
+			acked = append(acked, r.canarySent(o, now))
 		case o.err == nil && !o.unkeyable:
 			acked = append(acked, r.delivered(o, now))
 		case o.err == nil || o.err.Permanent:

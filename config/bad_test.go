@@ -254,6 +254,9 @@ var badFiles = map[string][]string{
 	"subject_empty_token": {
 		"6: nats.subject: token 2 must not be empty or contain * > white space or control characters",
 	},
+	"subject_canary": {
+		"6: nats.subject: can give a subject of canaries (zenduty.canary.*); use other fixed tokens or another number of them",
+	},
 	"subject_first": {
 		"6: nats.subject: must begin with a fixed token without $, or the stream would take in NATS's own subjects",
 	},

@@ -16,9 +16,12 @@ const (
 	shortestAge = 100 * time.Millisecond
 )
 
-// quarantine is the subject of webhooks that cannot be keyed, which the stream
+// The subjects of webhooks that cannot be keyed and of canaries, which the stream
 // takes too.
-const quarantine = "zenduty.quarantine.*"
+const (
+	quarantine = "zenduty.quarantine.*"
+	canary     = "zenduty.canary.*"
+)
 
 // Placeholders lists what nats.subject may contain, each as a whole token: the
 // event type and the service (or its alias) of the incident, the source, and the
@@ -168,8 +171,10 @@ func subjectProblem(template string) string {
 	if strings.HasPrefix(tokens[0], "$") || strings.HasPrefix(tokens[0], "{") {
 		return "must begin with a fixed token without $, or the stream would take in NATS's own subjects"
 	}
-	if meets(tokens, strings.Split(quarantine, ".")) {
-		return "can give a subject of the quarantine (" + quarantine + "); use other fixed tokens or another number of them"
+	for _, taken := range []struct{ subject, of string }{{quarantine, "the quarantine"}, {canary, "canaries"}} {
+		if meets(tokens, strings.Split(taken.subject, ".")) {
+			return "can give a subject of " + taken.of + " (" + taken.subject + "); use other fixed tokens or another number of them"
+		}
 	}
 	return ""
 }

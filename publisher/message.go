@@ -20,6 +20,8 @@ type Message struct {
 
 	// Quarantined sends it to QuarantinePrefix and the source's name.
 	Quarantined bool
+	// Canary sends it to CanaryPrefix and the source's name.
+	Canary bool
 
 	Data []byte // published unchanged; not modified, and not kept after the outcome
 }
@@ -28,6 +30,9 @@ type Message struct {
 func (p *Publisher) subject(m *Message) string {
 	if m.Quarantined {
 		return QuarantinePrefix + "." + Token(m.Source)
+	}
+	if m.Canary {
+		return CanaryPrefix + "." + Token(m.Source)
 	}
 	if alias, ok := p.opts.Services[m.Service]; ok {
 		aliased := *m
@@ -65,6 +70,9 @@ func header(m *Message) nats.Header {
 func ceType(m *Message) string {
 	if m.Quarantined {
 		return "com.zenduty.quarantine"
+	}
+	if m.Canary {
+		return "com.zenduty.canary"
 	}
 	return "com.zenduty.incident." + percentEncode(m.EventType)
 }

@@ -48,6 +48,8 @@ func eventLabel(m *Message) string {
 	switch {
 	case m.Quarantined:
 		return "quarantine"
+	case m.Canary:
+		return "canary"
 	case m.EventType == "triggered", m.EventType == "acknowledged", m.EventType == "resolved":
 		return m.EventType
 	}

@@ -43,12 +43,14 @@ const (
 )
 
 // streamConfig is the stream as it should be.
-func (p *Publisher) streamConfig() jetstream.StreamConfig {
-	o := p.opts.Stream
+func (p *Publisher) streamConfig() jetstream.StreamConfig { return p.opts.streamConfig() }
+
+func (opts Options) streamConfig() jetstream.StreamConfig {
+	o := opts.Stream
 	config := jetstream.StreamConfig{
 		Name:        o.Name,
 		Description: "Zenduty webhooks, carried by zenduty-bridge",
-		Subjects:    []string{p.opts.Subject.Wildcard(), QuarantinePrefix + ".*"},
+		Subjects:    opts.subjects(),
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		Replicas:    o.Replicas,
@@ -61,10 +63,15 @@ func (p *Publisher) streamConfig() jetstream.StreamConfig {
 	if config.MaxBytes == 0 {
 		config.MaxBytes = -1
 	}
-	if live := p.opts.Subject.liveMapping(); live != "" {
-		config.RePublish = &jetstream.RePublish{Source: p.opts.Subject.Wildcard(), Destination: live}
+	if live := opts.Subject.liveMapping(); live != "" {
+		config.RePublish = &jetstream.RePublish{Source: opts.Subject.Wildcard(), Destination: live}
 	}
 	return config
+}
+
+// subjects are those of incidents, of what cannot be keyed and of canaries.
+func (opts Options) subjects() []string {
+	return []string{opts.Subject.Wildcard(), QuarantinePrefix + ".*", CanaryPrefix + ".*"}
 }
 
 // ErrNoRights says that the connection may publish, and is not permitted to ask

@@ -36,7 +36,7 @@ func TestStreamIsMade(t *testing.T) {
 		t.Errorf("the stream just made differs: %v", drift)
 	}
 	switch {
-	case strings.Join(have.Subjects, " ") != "zenduty.incident.*.* zenduty.quarantine.*":
+	case strings.Join(have.Subjects, " ") != "zenduty.incident.*.* zenduty.quarantine.* zenduty.canary.*":
 		t.Errorf("subjects %v", have.Subjects)
 	case have.Storage != jetstream.FileStorage, have.Retention != jetstream.LimitsPolicy, have.Discard != jetstream.DiscardOld:
 		t.Errorf("storage %v, retention %v, discard %v", have.Storage, have.Retention, have.Discard)
@@ -93,7 +93,7 @@ func TestStreamCannotBeMade(t *testing.T) {
 	}
 	p := newPublisher(t, s.ClientURL(), nil)
 	eventually(t, "ready", p.Ready)
-	if _, err := p.Stream(context.Background()); err == nil || !strings.Contains(err.Error(), "create on zenduty.incident.*.*, zenduty.quarantine.*") || !strings.Contains(err.Error(), "overlap") {
+	if _, err := p.Stream(context.Background()); err == nil || !strings.Contains(err.Error(), "create on zenduty.incident.*.*, zenduty.quarantine.*, zenduty.canary.*") || !strings.Contains(err.Error(), "overlap") {
 		t.Errorf("the error does not say why: %v", err)
 	}
 	if r := send(t, p, incident("a")); r.err == nil || r.err.Permanent || r.err.Reason != "no_stream" {

@@ -17,6 +17,8 @@ const (
 	// QuarantinePrefix is, with a dot and the source's name behind it, the subject
 	// of webhooks that are authentic and cannot be keyed.
 	QuarantinePrefix = "zenduty.quarantine"
+	// CanaryPrefix is likewise that of canaries.
+	CanaryPrefix = "zenduty.canary"
 
 	unknownToken  = "unknown"
 	maxTokenBytes = 128 // of a server's 4,096 for the whole protocol line

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
@@ -53,10 +54,11 @@ func (a *accepter) Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt
 		}
 	}
 	a.taken = append(a.taken, w)
-	if _, err := zenduty.ReadFields(w.Body); err != nil {
+	fields, err := zenduty.ReadFields(w.Body)
+	if err != nil {
 		return bridge.Receipt{ID: "id", Status: bridge.Quarantined}, nil
 	}
-	return bridge.Receipt{ID: "id", Status: bridge.Accepted}, nil
+	return bridge.Receipt{ID: "id", Status: bridge.Accepted, Canary: fields.EventType == bridge.CanaryEvent}, nil
 }
 
 func verifier(t *testing.T, mode zenduty.Mode, keys ...zenduty.Key) *zenduty.Verifier {
@@ -98,6 +100,8 @@ func serve(t *testing.T, a Accepter, opts Options) (addr string, registry *prome
 }
 
 var sample = []byte(`{"payload": {"event_type": "triggered", "incident": {"unique_id": "i"}}}`)
+
+var canaryBody = []byte(`{"payload": {"event_type": "` + bridge.CanaryEvent + `"}}`)
 
 func gzipped(data []byte) []byte {
 	var b bytes.Buffer
@@ -157,6 +161,7 @@ func TestAnswers(t *testing.T) {
 		{name: "authentic by json.dumps", body: inner, header: signed([]byte(`{"event_type": "resolved", "incident": {}}`)), status: 200, outcome: "accepted", answer: `{"status":"accepted","id":"id"}`},
 		{name: "authentic, cannot be keyed", body: []byte("hello"), header: signed([]byte("hello")), status: 200, outcome: "quarantined", answer: `{"status":"quarantined","id":"id"}`},
 		{name: "empty body, signed", body: []byte{}, header: signed(nil), status: 200, outcome: "quarantined", answer: `{"status":"quarantined","id":"id"}`},
+		{name: "a canary", body: canaryBody, header: signed(canaryBody), status: 200, outcome: "canary", answer: `{"status":"accepted","id":"id"}`},
 		{name: "no signature", status: 401, outcome: "missing_signature"},
 		{name: "signature malformed", header: map[string]string{zenduty.SignatureHeader: "abc"}, status: 401, outcome: "malformed_signature"},
 		{name: "signature wrong", header: signed([]byte("other")), status: 401, outcome: "wrong_signature"},
@@ -242,6 +247,58 @@ func checkOutcome(t *testing.T, p post, registry *prometheus.Registry) {
 	if diff := cmp.Diff(want, counted(t, registry)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// The time of the last webhook is that of a real one.
+func TestLastWebhook(t *testing.T) {
+	addr, registry := serve(t, &accepter{}, Options{})
+	last := func() float64 {
+		value := 0.0
+		for _, m := range gather(t, registry, "zenduty_bridge_last_webhook_timestamp_seconds") {
+			value += m.GetGauge().GetValue()
+		}
+		return value
+	}
+	for _, p := range []post{
+		{body: canaryBody, header: signed(canaryBody), status: 200},
+		{status: 401},
+	} {
+		answered(t, p, addr)
+	}
+	if last() != 0 {
+		t.Errorf("a canary or a refusal is taken for a webhook: %v", last())
+	}
+	began := float64(time.Now().Unix())
+	answered(t, post{header: signed(sample), status: 200}, addr)
+	if got := last(); got < began || got > began+60 {
+		t.Errorf("the last webhook came at %v, it is %v", got, began)
+	}
+}
+
+func answered(t *testing.T, p post, addr string) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(p.request(t, addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != p.status {
+		t.Errorf("status %d, want %d", response.StatusCode, p.status)
+	}
+}
+
+func gather(t *testing.T, registry *prometheus.Registry, name string) []*dto.Metric {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()
+		}
+	}
+	return nil
 }
 
 // counted is every count of webhooks_total but zeros, by source and outcome.

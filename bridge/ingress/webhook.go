@@ -45,7 +45,7 @@ func (s *Server) webhook(c echo.Context) error {
 		return err // the spool may have the body still
 	}
 	reuse(buffer)
-	s.metrics.webhooks.WithLabelValues(name, string(receipt.Status)).Inc()
+	s.metrics.took(name, receipt)
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
 }
