@@ -84,13 +84,10 @@ func newSources(c config.Config, log *slog.Logger) (map[string]*ingress.Source, 
 	return sources, nil
 }
 
-// headerRoom is what subject and headers may need beside the largest body.
-const headerRoom = 64 << 10
-
 func embeddedOptions(c config.Config, log *slog.Logger) embedded.Options {
 	return embedded.Options{
 		Listen: c.NATS.Listen, StoreDir: filepath.Join(c.DataDir, "nats"),
-		MaxPayload: int32(c.Ingress.MaxBodyBytes) + headerRoom, Logger: log,
+		MaxPayload: int32(c.Ingress.MaxBodyBytes) + publisher.HeaderRoom, Logger: log,
 	}
 }
 
