@@ -37,11 +37,15 @@ var badFiles = map[string][]string{
 		"5: admin_token: " + wantSecret,
 	},
 	"alias_of_itself": {
-		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, services, log",
+		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, audit, services, log",
 		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth",
 	},
 	"answer_deadline_zero": {
 		"6: ingress.answer_deadline: must be above 0",
+	},
+	"audit": {
+		"6: audit.interval: must be 0 (never) or at least 1s",
+		"7: audit.canary_interval: must be 0 (never) or at least 1s",
 	},
 	"basic_auth_colon": {
 		"6: sources.zenduty.basic_auth.username: contains a colon, which a user name cannot (RFC 7617, section 2)",
@@ -301,7 +305,7 @@ var badFiles = map[string][]string{
 		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
 	},
 	"unknown_section": {
-		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, services, log",
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, audit, services, log",
 	},
 	"unknown_setting": {
 		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",

@@ -63,6 +63,7 @@ type Config struct {
 	Spool   Spool   `yaml:"spool"`
 	Relay   Relay   `yaml:"relay"`
 	NATS    NATS    `yaml:"nats"`
+	Audit   Audit   `yaml:"audit"`
 
 	// Services maps a Zenduty service's unique_id to the subject token used in its place.
 	Services map[string]string `yaml:"services"`
@@ -154,6 +155,12 @@ type Stream struct {
 	DuplicateWindow time.Duration `yaml:"duplicate_window"`
 }
 
+// Audit says how often a running bridge looks after itself; 0: never.
+type Audit struct {
+	Interval       time.Duration `yaml:"interval"`
+	CanaryInterval time.Duration `yaml:"canary_interval"` // at which a canary is sent the whole way
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  slog.Level `yaml:"level"`
@@ -182,6 +189,7 @@ func Default() Config {
 		Spool:    Spool{MaxBytes: 8 * gibibyte, Retention: 24 * time.Hour, BallastBytes: 64 * mebibyte},
 		Relay:    defaultRelay(),
 		NATS:     defaultNATS(),
+		Audit:    Audit{Interval: 5 * time.Minute},
 		Services: map[string]string{},
 		Log:      Log{Level: slog.LevelInfo, Format: LogAuto},
 	}

@@ -58,6 +58,9 @@ type Flags struct {
 	NATSStreamMaxBytes        *string `name:"nats-stream-max-bytes" env:"ZENDUTY_BRIDGE_NATS_STREAM_MAX_BYTES" setting:"nats.stream.max_bytes" group:"NATS" placeholder:"SIZE" help:"Space the stream may take; 0 without limit."`
 	NATSStreamDuplicateWindow *string `name:"nats-stream-duplicate-window" env:"ZENDUTY_BRIDGE_NATS_STREAM_DUPLICATE_WINDOW" setting:"nats.stream.duplicate_window" group:"NATS" placeholder:"DURATION" help:"Time in which NATS itself drops a webhook sent twice."`
 
+	AuditInterval       *string `name:"audit-interval" env:"ZENDUTY_BRIDGE_AUDIT_INTERVAL" setting:"audit.interval" group:"Audit" placeholder:"DURATION" help:"Time between two audits of disk, clock, NATS and stream; 0 for none."`
+	AuditCanaryInterval *string `name:"audit-canary-interval" env:"ZENDUTY_BRIDGE_AUDIT_CANARY_INTERVAL" setting:"audit.canary_interval" group:"Audit" placeholder:"DURATION" help:"Time between two canaries that are sent the whole way; 0 for none."`
+
 	LogLevel  *string `name:"log-level" env:"ZENDUTY_BRIDGE_LOG_LEVEL" setting:"log.level" group:"Log" complete:"debug,info,warn,error" placeholder:"LEVEL" help:"What is logged: debug, info, warn or error."`
 	LogFormat *string `name:"log-format" env:"ZENDUTY_BRIDGE_LOG_FORMAT" setting:"log.format" group:"Log" complete:"auto,text,json" placeholder:"FORMAT" help:"How it is logged: auto (text on a terminal, else JSON), text or json."`
 }

@@ -110,7 +110,7 @@ var samples = map[string]string{
 	"nats.tls.ca_file": exampleFile, "nats.tls.cert_file": exampleFile, "nats.tls.key_file": exampleFile,
 	"nats.subject": "incidents.{source}.{incident}", "nats.stream.name": "OTHER", "nats.stream.replicas": "3",
 	"nats.stream.max_age": "1h", "nats.stream.max_bytes": "1TiB", "nats.stream.duplicate_window": "1m",
-	"admin_token_file": "testdata/token.txt", "log.level": "debug", "log.format": "json",
+	"admin_token_file": "testdata/token.txt", "audit.interval": "1m", "audit.canary_interval": "1m", "log.level": "debug", "log.format": "json",
 }
 
 // companions are the flags a setting is only valid with.

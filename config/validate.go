@@ -43,6 +43,7 @@ func (c Config) faults() faults {
 	c.Spool.check(&f, c.Ingress.MaxBodyBytes)
 	c.Relay.check(&f)
 	c.NATS.check(&f)
+	c.Audit.check(&f)
 	c.checkServices(&f)
 	f.oneOf("log.format", c.Log.Format, LogAuto, LogText, LogJSON)
 	return f
@@ -176,6 +177,11 @@ func (r Relay) check(f *faults) {
 	f.notNegative("relay.drain_timeout", r.DrainTimeout)
 }
 
+func (a Audit) check(f *faults) {
+	f.interval("audit.interval", a.Interval)
+	f.interval("audit.canary_interval", a.CanaryInterval)
+}
+
 func (c Config) checkServices(f *faults) {
 	for _, id := range slices.Sorted(maps.Keys(c.Services)) {
 		key := child("services", id)
@@ -205,6 +211,12 @@ func (f *faults) oneOf(key, value string, allowed ...string) {
 func (f *faults) positive(key string, d time.Duration) {
 	if d <= 0 {
 		f.add(key, "must be above 0")
+	}
+}
+
+func (f *faults) interval(key string, d time.Duration) {
+	if d != 0 && d < time.Second {
+		f.add(key, "must be 0 (never) or at least 1s")
 	}
 }
 

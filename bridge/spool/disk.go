@@ -51,6 +51,13 @@ func (d *disk) fits() error {
 	return fmt.Errorf("a disk of %d bytes is too small for a ballast of %d: give it a quarter of the disk at most", usage.TotalBytes, d.size)
 }
 
+// DiskUsage is how many bytes of dir's disk are free for this process, and how many it
+// has.
+func DiskUsage(dir string) (free, total int64, err error) {
+	usage, err := vfs.Default.GetDiskUsage(dir)
+	return int64(usage.AvailBytes), int64(usage.TotalBytes), err
+}
+
 func (d *disk) path() string { return d.fs.PathJoin(d.dir, ballastName) }
 
 // low tells whether records are refused for lack of space.
