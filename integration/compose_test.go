@@ -44,7 +44,8 @@ func (c *compose) run(args ...string) (string, error) {
 	full := append(c.command[1:], "-f", "../docker-compose.yml", "-p", c.project)
 	cmd := exec.Command(c.command[0], append(full, args...)...)
 	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey,
-		"BRIDGE_PORT=127.0.0.1:0", "ADMIN_PORT=0", "NATS_PORT=0", "NATS_MONITOR_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0")
+		"BRIDGE_PORT=127.0.0.1:0", "ADMIN_PORT=0", "NATS_PORT=0", "NATS_MONITOR_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0",
+		"ZENDUTY_BRIDGE_AUDIT_CANARY_INTERVAL=0s")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if args[0] == "up" {

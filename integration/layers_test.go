@@ -14,9 +14,10 @@ const module = "github.com/zenduty-bridge/zenduty-bridge/"
 
 // mayImport is the direction of imports: a package and all of ours it may name.
 var mayImport = map[string][]string{
-	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
+	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/health", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
 	"bridge/ingress":     {"bridge", "bridge/spool", "bridge/zenduty", "publisher"},
-	"bridge/admin":       {"bridge", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/admin":       {"bridge", "bridge/health", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/health":      {"bridge/spool", "publisher"},
 	"bridge":             {"bridge/spool", "bridge/zenduty", "publisher"},
 	"bridge/spool":       {"bridge/spool/internal/storefiles"},
 	"bridge/zenduty":     {},

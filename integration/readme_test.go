@@ -85,7 +85,10 @@ func TestReadmeCommands(t *testing.T) {
 // The README's metrics are those that a bridge has which has carried webhooks,
 // with the labels that they have there.
 func TestReadmeMetrics(t *testing.T) {
-	b := startBridge(t, t.TempDir())
+	b := startBridge(t, t.TempDir(), "--audit-interval", "1s")
+	eventually(t, 20*time.Second, "an audit was made", func() bool {
+		return b.metric("zenduty_bridge_audit_last_run_timestamp_seconds") > 0
+	})
 	postAll(t, b.url, fixtureLoad(t, 1), 1)
 	b.awaitDelivered()
 	eventually(t, 10*time.Second, "three are counted as published", func() bool {

@@ -18,10 +18,11 @@ type API struct {
 	Status     Statuses
 	Webhooks   Webhooks
 	Quarantine Quarantine
+	Audit      Audits
 }
 
 func (a API) routes() []route {
-	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status), webhookRoutes(a.Webhooks), quarantineRoutes(a.Quarantine))
+	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status), webhookRoutes(a.Webhooks), quarantineRoutes(a.Quarantine), auditRoutes(a.Audit))
 }
 
 // apiPrefix is where the API is.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/health"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/publisher"
 )
@@ -21,7 +22,7 @@ type bridgeStub struct{ err error }
 
 func wholeAPI(err error) API {
 	stub := bridgeStub{err}
-	return API{Status: stub, Webhooks: stub, Quarantine: stub}
+	return API{Status: stub, Webhooks: stub, Quarantine: stub, Audit: stub}
 }
 
 var (
@@ -69,6 +70,13 @@ func (s bridgeStub) Quarantined(context.Context, string) (bridge.Held, error) { 
 func (s bridgeStub) Retry(context.Context, string) (bridge.Held, error) { return held, s.err }
 
 func (s bridgeStub) Drop(context.Context, string) error { return s.err }
+
+func (bridgeStub) Audit(context.Context) (health.Audit, error) {
+	return health.Audit{At: past, Findings: []publisher.Finding{
+		{Check: "no_ack", Severity: publisher.SeverityOK, What: "it does"},
+		{Check: "rights", On: "a.b", Severity: publisher.SeverityError, What: "none", Why: "w", Remedy: "r"},
+	}}, nil
+}
 
 // call is a request and how it must be answered.
 type call struct {
@@ -151,6 +159,9 @@ var calls = []call{
 	{method: "POST", path: "/quarantine/{id}/retry", err: bridge.ErrNotQuarantined, status: 404},
 	{method: "POST", path: "/quarantine/{id}/retry", err: bridge.ErrUnkeyable, status: 409},
 	{method: "POST", path: "/quarantine/{id}/retry", err: errLate, status: 503},
+
+	{method: "GET", path: "/audit", status: 200},
+	{method: "GET", path: "/audit", host: "evil.example", status: 403},
 }
 
 func (c call) run(t *testing.T, d *described) {

@@ -53,15 +53,20 @@ func (p *program) colorsFor(w any, forbidden bool) palette {
 // maxShown is how many characters of a text that a sender chose are shown in a line.
 const maxShown = 160
 
-// visible makes one harmless line of a text that a sender chose: what a terminal
-// would obey is shown as U+FFFD, and what is too long is cut.
-func visible(text string) string {
-	text = strings.Map(func(r rune) rune {
+// printable makes one harmless line of a text: what a terminal would obey is shown as
+// U+FFFD.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
 	}, text)
+}
+
+// visible is printable for a text that a sender chose: what is too long is cut.
+func visible(text string) string {
+	text = printable(text)
 	if runes := []rune(text); len(runes) > maxShown {
 		return string(runes[:maxShown-1]) + "…"
 	}

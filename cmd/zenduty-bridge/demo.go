@@ -82,6 +82,7 @@ func demoConfig(dir, key string) config.Config {
 	cfg.Ingress.LameDuck = 0                       // its one sender has done
 	cfg.Spool.BallastBytes = spool.MinBallastBytes // quickly made
 	cfg.Relay.DrainTimeout = time.Second
+	cfg.Audit.Interval = 0
 	cfg.Log.Level = slog.LevelWarn
 	return cfg
 }

@@ -26,25 +26,35 @@ func (c *healthcheckCommand) Run(p *program) error {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.Admin, "/")+"/readyz", nil)
+	_, err := askReady(ctx, c.Admin)
+	if silent := new(url.Error); errors.As(err, &silent) {
+		return fmt.Errorf("%w (start it, or say with --admin or ZENDUTY_BRIDGE_ADMIN where its admin_listen is)", err)
+	}
+	return err
+}
+
+// askReady asks /readyz of the admin address at a URL; nil if a webhook would be taken.
+// With an error, runs tells whether it is a bridge that gives it as the reason.
+func askReady(ctx context.Context, admin string) (runs bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/readyz", nil)
 	if err != nil {
-		return usageError{fmt.Errorf("--admin: %w", err)}
+		return false, usageError{fmt.Errorf("--admin: %w", err)}
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("no bridge answers: %w (start it, or say with --admin or ZENDUTY_BRIDGE_ADMIN where its admin_listen is)", err)
+		return false, fmt.Errorf("no bridge answers: %w", err)
 	}
 	defer response.Body.Close()
 	reason, err := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 	switch {
 	case err != nil:
-		return fmt.Errorf("ask %s: %w", c.Admin, err)
+		return false, fmt.Errorf("ask %s: %w", admin, err)
 	case response.StatusCode == http.StatusServiceUnavailable:
-		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(reason)))
+		return true, fmt.Errorf("not ready: %s", strings.TrimSpace(string(reason)))
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s says %s: that is not a bridge's admin_listen; --admin or ZENDUTY_BRIDGE_ADMIN names it", c.Admin, response.Status)
+		return false, fmt.Errorf("%s says %s: that is not a bridge's admin_listen; --admin or ZENDUTY_BRIDGE_ADMIN names it", admin, response.Status)
 	}
-	return nil
+	return true, nil
 }
 
 func (c *healthcheckCommand) check() error {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/admin"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/health"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/ingress"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
@@ -71,15 +72,19 @@ type service struct {
 	nats      *embedded.Server // nil with an external NATS
 	spool     *spool.Spool
 	publisher *publisher.Publisher
+	probing   publisher.Options // of connections that look after NATS
 	bridge    *bridge.Bridge
 	ingress   *ingress.Server
 	admin     *admin.Server
+	auditor   *health.Auditor
 
 	stopping chan struct{} // closed when readiness ends
 	drain    chan struct{} // closed when the relay shall end once nothing is pending
 	failures chan error    // of the servers and the relay; one each at most
 	relayed  chan struct{} // closed when the relay has ended
 	cut      context.CancelFunc
+	audited  chan struct{} // closed when the auditor has ended
+	resign   context.CancelFunc
 }
 
 // startService starts every part. On an error it stops those it had started.
@@ -87,7 +92,7 @@ func startService(cfg config.Config, log *slog.Logger) (*service, error) {
 	s := &service{
 		cfg: cfg, log: log, registry: newRegistry(), started: time.Now(),
 		stopping: make(chan struct{}), drain: make(chan struct{}),
-		failures: make(chan error, 3), relayed: make(chan struct{}),
+		failures: make(chan error, 3), relayed: make(chan struct{}), audited: make(chan struct{}),
 	}
 	if err := s.start(); err != nil {
 		_ = s.release() // what went wrong first is what to tell
@@ -109,8 +114,10 @@ func (s *service) start() error {
 	}
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
+	s.auditor = health.NewAuditor(s.auditorOptions())
 	s.admin = admin.New(s.readiness, admin.Options{
-		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge}, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
+		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
+		API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge, Audit: s.auditor},
 	})
 	s.registry.MustRegister(s.readyMetric())
 	s.goServe()
@@ -161,11 +168,20 @@ func (s *service) openStores() (err error) {
 	if err != nil {
 		return err
 	}
+	s.probing = options
 	s.publisher, err = publisher.New(options)
 	return err
 }
 
-// goServe starts the three goroutines that work: relay, ingress, admin.
+func (s *service) auditorOptions() health.Options {
+	c := checkup{cfg: s.cfg, nats: s.probing, ingress: "http://" + reachable(s.webhooks.Addr().String())}
+	return health.Options{
+		Audit: c.audit, Interval: s.cfg.Audit.Interval, Canaries: c.canaries, CanaryInterval: s.cfg.Audit.CanaryInterval,
+		Disk: c.disk(), Logger: s.log, Registerer: s.registry,
+	}
+}
+
+// goServe starts the four goroutines that work: relay, ingress, admin, auditor.
 func (s *service) goServe() {
 	ctx, cut := context.WithCancel(context.Background())
 	s.cut = cut
@@ -177,6 +193,12 @@ func (s *service) goServe() {
 	}()
 	go func() { s.failures <- s.ingress.Serve(s.webhooks) }()
 	go func() { s.failures <- s.admin.Serve(s.operators) }()
+	watch, resign := context.WithCancel(context.Background())
+	s.resign = resign
+	go func() {
+		defer close(s.audited)
+		s.auditor.Run(watch)
+	}()
 }
 
 var errStopping = errors.New("stopping")
@@ -235,6 +257,7 @@ func (s *service) run(ctx context.Context) error {
 // senders have turned elsewhere, relay drained for a bounded time, stores closed.
 func (s *service) stop() error {
 	close(s.stopping)
+	s.resign()
 	i := s.cfg.Ingress
 	answered := s.shutdownIngress(i.LameDuck, i.LameDuck+i.BodyTimeout+i.AnswerDeadline)
 	close(s.drain)
@@ -244,6 +267,7 @@ func (s *service) stop() error {
 	}
 	s.cut()
 	<-s.relayed
+	<-s.audited
 	pending := s.spool.Stats().Pending.Records
 	_ = s.shutdown(s.admin.Shutdown, time.Second) // an operator's request may be cut off
 	err := s.release()
@@ -256,6 +280,7 @@ func (s *service) stop() error {
 func (s *service) abandon(cause error) error {
 	s.log.Error("the bridge cannot go on", "error", cause)
 	close(s.stopping)
+	s.resign()
 	_ = s.shutdownIngress(0, time.Second)
 	return cause
 }
