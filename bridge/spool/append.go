@@ -15,7 +15,8 @@ import (
 // Appended is what Append did.
 type Appended struct {
 	Seq       uint64
-	Duplicate bool // a record with that id was held already, under Seq
+	Duplicate bool      // a record with that id was held already, under Seq
+	Taken     time.Time // when its group was taken up; until then it waited for the one before
 }
 
 // Append puts r on stable storage and returns. Many callers share one fsync.
@@ -162,7 +163,7 @@ func (s *Spool) commitLoop() {
 func (s *Spool) commit(group []*write) (done int) {
 	s.ids.commit.Lock()
 	defer s.ids.commit.Unlock()
-	batch := s.db.NewBatch()
+	taken, batch := time.Now(), s.db.NewBatch()
 	seen := make(map[ID]uint64, len(group))
 	var refs []Ref
 	var bytes int64
@@ -182,6 +183,7 @@ func (s *Spool) commit(group []*write) (done int) {
 		s.sweepIfOver()
 	}
 	for _, w := range group[:done] {
+		w.result.Taken = taken
 		close(w.done)
 	}
 	return done

@@ -140,7 +140,7 @@ func TestAppendFindsDuplicate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			diff(t, "Append", Appended{Seq: ref.Seq, Duplicate: true}, got)
+			diff(t, "Append", Appended{Seq: ref.Seq, Duplicate: true, Taken: got.Taken}, got)
 			diff(t, "Stats", before, s.Stats())
 		})
 	}
@@ -338,6 +338,34 @@ func TestStalledDiskDoesNotPileUpRecords(t *testing.T) {
 	}
 	syncs.release()
 	first.Wait()
+}
+
+func TestAppendTellsHowLongItWaited(t *testing.T) {
+	syncs := newSyncGate(vfs.NewMem())
+	opts := memOptions()
+	opts.FS = syncs.fs
+	s := openSpool(t, testDir, opts)
+	var appended [2]Appended
+	var appending sync.WaitGroup
+	start := func(n int) {
+		appending.Go(func() {
+			var err error
+			if appended[n], err = s.Append(context.Background(), record(n, 10)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	syncs.hold()
+	start(0)
+	syncs.awaitHeld(t)
+	start(1)
+	eventually(t, "the second waits", func() bool { return s.intake.length() == 1 })
+	released := time.Now()
+	syncs.release()
+	appending.Wait()
+	if !appended[0].Taken.Before(released) || !appended[1].Taken.After(released) {
+		t.Errorf("taken up at %v and %v, the first fsync could end at %v", appended[0].Taken, appended[1].Taken, released)
+	}
 }
 
 func TestManyAppendsShareAnFsync(t *testing.T) {
