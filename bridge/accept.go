@@ -18,6 +18,9 @@ type Webhook struct {
 	Key       string // name of the key that matched
 	Body      []byte // exactly the bytes whose signature matched; the bridge's, until Accept has returned nil
 	Received  time.Time
+
+	// Traceparent is the span that publishing it is a child of; empty for none.
+	Traceparent string
 }
 
 // Status is what became of an accepted webhook.
@@ -43,7 +46,7 @@ type Receipt struct {
 func (b *Bridge) Accept(ctx context.Context, w Webhook) (Receipt, error) {
 	e := newEnvelope(w)
 	id := webhookID(w.Source, w.Body)
-	held, err := b.spool.Append(ctx, &spool.Record{
+	held, err := b.append(ctx, &spool.Record{
 		ID: id, Key: e.orderingKey(), Received: w.Received, Header: e.encode(), Body: w.Body,
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/publisher"
@@ -50,6 +51,8 @@ type Options struct {
 
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
+	// TracerProvider makes a span of each Accept; default none.
+	TracerProvider trace.TracerProvider
 }
 
 func (o Options) withDefaults() Options {
@@ -76,6 +79,7 @@ type Bridge struct {
 	opts      Options
 	lag       prometheus.Histogram
 	healed    prometheus.Counter
+	tracer    trace.Tracer // nil without tracing
 	started   time.Time
 
 	operations chan operation
@@ -96,6 +100,9 @@ func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
 		Name: "zenduty_bridge_healed_total",
 		Help: "Webhooks sent again because the stream had lost them after it acknowledged them.",
 	})
+	if opts.TracerProvider != nil {
+		b.tracer = opts.TracerProvider.Tracer("github.com/zenduty-bridge/zenduty-bridge/bridge")
+	}
 	if opts.Registerer != nil {
 		opts.Registerer.MustRegister(b.lag, b.healed)
 	}

@@ -21,6 +21,8 @@ type envelope struct {
 	Unkeyable string    // why it goes to quarantine; empty for an incident
 	Number    int64     // incident number, as people speak of it; 0 if unknown
 	Time      time.Time // when Zenduty says it happened; zero if it does not
+
+	Traceparent string // the span that publishing it is a child of; empty for none
 }
 
 const envelopeVersion = 1
@@ -32,20 +34,36 @@ func (e *envelope) texts() []*string {
 }
 
 // encode: version, time in Unix nanoseconds (0 for none), incident number, then
-// each text with its length in front.
+// each text with its length in front; Traceparent is last, and left out when empty,
+// as it is in the envelopes of before there was one.
 func (e *envelope) encode() []byte {
 	nanos := int64(0)
 	if !e.Time.IsZero() {
 		nanos = e.Time.UnixNano()
 	}
-	b := append(make([]byte, 0, 192), envelopeVersion)
+	b := append(make([]byte, 0, 192+len(e.Traceparent)), envelopeVersion)
 	b = binary.AppendVarint(b, nanos)
 	b = binary.AppendVarint(b, e.Number)
 	for _, text := range e.texts() {
-		b = binary.AppendUvarint(b, uint64(len(*text)))
-		b = append(b, *text...)
+		b = appendText(b, *text)
+	}
+	if e.Traceparent != "" {
+		b = appendText(b, e.Traceparent)
 	}
 	return b
+}
+
+func appendText(b []byte, text string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
+}
+
+// cutText reads a text off the front of b.
+func cutText(b []byte) (text string, rest []byte, err error) {
+	length, n := binary.Uvarint(b)
+	if n <= 0 || length > uint64(len(b)-n) {
+		return "", nil, errEnvelope
+	}
+	return string(b[n : n+int(length)]), b[n+int(length):], nil
 }
 
 func decodeEnvelope(b []byte) (envelope, error) {
@@ -65,14 +83,16 @@ func decodeEnvelope(b []byte) (envelope, error) {
 	if nanos != 0 {
 		e.Time = time.Unix(0, nanos)
 	}
+	var err error
 	for _, text := range e.texts() {
-		length, n := binary.Uvarint(b)
-		if n <= 0 || length > uint64(len(b)-n) {
-			return e, errEnvelope
+		if *text, b, err = cutText(b); err != nil {
+			return e, err
 		}
-		*text, b = string(b[n:n+int(length)]), b[n+int(length):]
 	}
-	return e, nil
+	if len(b) > 0 {
+		e.Traceparent, _, err = cutText(b)
+	}
+	return e, err
 }
 
 // orderingKey is the webhook's lane: its incident, else its service, else its
@@ -99,7 +119,7 @@ func (e *envelope) orderingKey() uint64 {
 // newEnvelope reads a verified webhook's fields. One that cannot be keyed is no
 // error: it is kept, with the reason, and goes to quarantine.
 func newEnvelope(w Webhook) envelope {
-	e := envelope{Source: w.Source, Rendering: string(w.Rendering), Key: w.Key}
+	e := envelope{Source: w.Source, Rendering: string(w.Rendering), Key: w.Key, Traceparent: w.Traceparent}
 	fields, err := zenduty.ReadFields(w.Body)
 	if err != nil {
 		e.Unkeyable = err.Error()

@@ -222,7 +222,7 @@ func (r *relay) sendHead(l *lane, record *spool.Record, err error) error {
 	}
 	r.inFlight++
 	r.publisher.Publish(message, func(ack publisher.Ack, err *publisher.Error) {
-		r.outcomes.put(outcome{lane: l, ack: ack, err: err, unkeyable: message.Quarantined})
+		r.outcomes.put(outcome{lane: l, ack: ack, err: err, unkeyable: message.Quarantined, traceparent: message.Traceparent})
 	})
 	return nil
 }
@@ -245,7 +245,7 @@ func newMessage(ref spool.Ref, record *spool.Record, err error) (*publisher.Mess
 	}
 	m := &publisher.Message{
 		ID: idText(ref.ID), Source: e.Source, EventType: e.EventType, Service: e.Service, Incident: e.Incident,
-		Time: e.Time, Quarantined: e.Unkeyable != "", Canary: e.canary(), Data: record.Body,
+		Time: e.Time, Quarantined: e.Unkeyable != "", Canary: e.canary(), Data: record.Body, Traceparent: e.Traceparent,
 	}
 	if m.Time.IsZero() {
 		m.Time = record.Received

@@ -16,6 +16,8 @@ type outcome struct {
 	ack       publisher.Ack
 	err       *publisher.Error
 	unkeyable bool
+
+	traceparent string // of the message
 }
 
 // outcomes is where the publisher's goroutines leave outcomes, at most a window.
@@ -95,7 +97,7 @@ func (r *relay) delivered(o outcome, now time.Time) spool.Settlement {
 	r.outage.over(r.opts.Logger, now)
 	r.seen(o)
 	ref := o.lane.head()
-	r.lag.Observe(now.Sub(ref.Received).Seconds())
+	r.observeLag(now.Sub(ref.Received), o.traceparent)
 	r.view.delivered(now, now.Sub(ref.Received))
 	d := delivery{Ack: o.ack, Attempts: o.lane.attempts}
 	r.lanes.advance(o.lane)

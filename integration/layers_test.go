@@ -15,15 +15,16 @@ const module = "github.com/zenduty-bridge/zenduty-bridge/"
 // mayImport is the direction of imports: a package and all of ours it may name.
 var mayImport = map[string][]string{
 	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/health", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
-	"bridge/ingress":     {"bridge", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/ingress":     {"bridge", "bridge/spool", "bridge/zenduty", "publisher", "publisher/tracing"},
 	"bridge/admin":       {"bridge", "bridge/health", "bridge/spool", "bridge/zenduty", "publisher"},
 	"bridge/health":      {"bridge/spool", "publisher"},
-	"bridge":             {"bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge":             {"bridge/spool", "bridge/zenduty", "publisher", "publisher/tracing"},
 	"bridge/spool":       {"bridge/spool/internal/storefiles"},
 	"bridge/zenduty":     {},
 	"config":             {},
-	"publisher":          {},
+	"publisher":          {"publisher/tracing"},
 	"publisher/embedded": {},
+	"publisher/tracing":  {},
 	"integration":        {"bridge/zenduty", "config"},
 	"integration/bench":  {},
 
@@ -39,6 +40,7 @@ var onlyIn = map[string]string{
 	"github.com/nats-io/nats-server/v2": "publisher/embedded",
 	"github.com/alecthomas/kong":        "cmd/zenduty-bridge",
 	"go.yaml.in/yaml/v3":                "config",
+	"go.opentelemetry.io/otel/sdk":      "cmd/zenduty-bridge",
 }
 
 type goPackage struct {

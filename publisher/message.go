@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/zenduty-bridge/zenduty-bridge/publisher/tracing"
 )
 
 // Message is one webhook on its way to JetStream. The strings are as Zenduty
@@ -17,6 +19,10 @@ type Message struct {
 	Service   string // incident.service.unique_id
 	Incident  string // incident.unique_id
 	Time      time.Time
+
+	// Traceparent is the span that publishing it is a child of, and without tracing
+	// what its header carries; empty for none.
+	Traceparent string
 
 	// Quarantined sends it to QuarantinePrefix and the source's name.
 	Quarantined bool
@@ -63,6 +69,9 @@ func header(m *Message) nats.Header {
 			values[i] = f.value
 			h[f.name] = values[i : i+1 : i+1]
 		}
+	}
+	if m.Traceparent != "" {
+		h[tracing.Header] = []string{m.Traceparent}
 	}
 	return h
 }

@@ -5,6 +5,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/zenduty-bridge/zenduty-bridge/publisher/tracing"
 )
 
 // Ack is JetStream's word that it has the message.
@@ -19,6 +22,7 @@ type outcome struct {
 	done      func(Ack, *Error)
 	began     time.Time
 	eventType string
+	span      trace.Span // nil without tracing
 }
 
 // Publish sends m and returns. done is called exactly once, with an error or an
@@ -29,8 +33,9 @@ type outcome struct {
 // behind it may have lost what must be there before m.
 func (p *Publisher) Publish(m *Message, done func(Ack, *Error)) {
 	msg := &nats.Msg{Subject: p.subject(m), Header: header(m), Data: m.Data}
+	span := p.startSpan(m, msg)
 	p.mu.Lock()
-	p.unacked[msg] = outcome{done: done, began: time.Now(), eventType: eventLabel(m)}
+	p.unacked[msg] = outcome{done: done, began: time.Now(), eventType: eventLabel(m), span: span}
 	p.mu.Unlock()
 	if err := p.hand(msg); err != nil {
 		p.refused(p.js, msg, err)
@@ -59,8 +64,10 @@ func (p *Publisher) acked(_ jetstream.JetStream, msg *nats.Msg, ack *jetstream.P
 		return
 	}
 	p.metrics.published.WithLabelValues(o.eventType).Inc()
-	p.metrics.seconds.Observe(time.Since(o.began).Seconds())
-	o.done(Ack{Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: ack.Duplicate}, nil)
+	tracing.Observe(p.metrics.seconds, time.Since(o.began).Seconds(), o.spanContext())
+	answer := Ack{Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
+	o.endSpan(answer, nil)
+	o.done(answer, nil)
 }
 
 // refused is called by the client for every publish without acknowledgement.
@@ -71,6 +78,7 @@ func (p *Publisher) refused(_ jetstream.JetStream, msg *nats.Msg, err error) {
 	}
 	failure := classify(err)
 	p.metrics.failed.WithLabelValues(failure.Reason).Inc()
+	o.endSpan(Ack{}, failure)
 	o.done(Ack{}, failure)
 }
 

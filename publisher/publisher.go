@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 )
 
@@ -34,6 +35,8 @@ type Options struct {
 
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
+	// TracerProvider makes a span of each publish; default none.
+	TracerProvider trace.TracerProvider
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +57,7 @@ func (o Options) withDefaults() Options {
 type Publisher struct {
 	opts    Options
 	metrics *metrics
+	tracer  trace.Tracer // nil without tracing
 	nc      *nats.Conn
 	js      jetstream.JetStream
 
@@ -90,6 +94,9 @@ func New(opts Options) (*Publisher, error) {
 		return nil, fmt.Errorf("JetStream: %w", err)
 	}
 	p.metrics = newMetrics(p, opts.Registerer)
+	if opts.TracerProvider != nil {
+		p.tracer = opts.TracerProvider.Tracer("github.com/zenduty-bridge/zenduty-bridge/publisher")
+	}
 	return p, nil
 }
 

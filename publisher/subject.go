@@ -66,6 +66,9 @@ func placeholder(token string, m *Message) *string {
 	return nil
 }
 
+// String is the template.
+func (s Subject) String() string { return strings.Join(s.tokens, ".") }
+
 // For is the subject of one incident message.
 func (s Subject) For(m *Message) string {
 	var b strings.Builder

@@ -75,6 +75,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	name := s.sourceLabel(c)
 	s.metrics.webhooks.WithLabelValues(name, r.outcome).Inc()
 	s.logRefusal(c, name, r, err)
+	describe(c, name, r.outcome, "")
 	if c.Response().Committed {
 		return
 	}

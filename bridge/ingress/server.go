@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
@@ -30,7 +31,12 @@ type Options struct {
 
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
+	// TracerProvider makes a span of each request; default none.
+	TracerProvider trace.TracerProvider
 }
+
+// route is where webhooks are posted, as Echo writes it.
+const route = "/webhooks/:source"
 
 func (o Options) withDefaults() Options {
 	if o.MaxBodyBytes == 0 {
@@ -92,9 +98,9 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 	}
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.POST("/webhooks/:source", s.webhook)
+	e.POST(route, s.webhook)
 	s.http = &http.Server{
-		Handler:           e,
+		Handler:           traced(e, opts.TracerProvider),
 		ReadHeaderTimeout: opts.HeaderTimeout,
 		ReadTimeout:       opts.BodyTimeout,
 		WriteTimeout:      opts.BodyTimeout + opts.AnswerDeadline + 5*time.Second,

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher/tracing"
 )
 
 // errDeadline is the cause when the disk was too slow for the answer.
@@ -18,7 +20,9 @@ var errDeadline = errors.New("not on disk within the deadline")
 // Its errors are answered by answerError.
 func (s *Server) webhook(c echo.Context) error {
 	began := time.Now()
-	defer func() { s.metrics.seconds.Observe(time.Since(began).Seconds()) }()
+	defer func() {
+		tracing.Observe(s.metrics.seconds, time.Since(began).Seconds(), trace.SpanContextFromContext(c.Request().Context()))
+	}()
 
 	name := c.Param("source")
 	source, ok := s.sources[name]
@@ -40,12 +44,14 @@ func (s *Server) webhook(c echo.Context) error {
 	defer cancel()
 	receipt, err := s.accepter.Accept(ctx, bridge.Webhook{
 		Source: name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
+		Traceparent: traceparent(c.Request()),
 	})
 	if err != nil {
 		return err // the spool may have the body still
 	}
 	reuse(buffer)
 	s.metrics.took(name, receipt)
+	describe(c, name, string(receipt.Status), receipt.ID)
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
 }

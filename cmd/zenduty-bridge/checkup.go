@@ -63,5 +63,5 @@ func sourceNames(c config.Config) []string { return slices.Sorted(maps.Keys(c.So
 // probeOptions are the publisher's, for a connection that only looks.
 func probeOptions(c config.Config) (publisher.Options, error) {
 	c.NATS.URL = cmp.Or(c.NATS.URL, "nats://"+reachable(c.NATS.Listen))
-	return publisherOptions(c, nil, nil, nil)
+	return publisherOptions(c, nil, nil, nil, nil)
 }

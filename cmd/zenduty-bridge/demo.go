@@ -46,7 +46,7 @@ func (c *demoCommand) Run(p *program) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	key := rand.Text()
 	cfg := demoConfig(dir, key)
-	s, err := startService(cfg, newLogger(p.stderr, cfg.Log))
+	s, err := startService(cfg, newLogger(p.stderr, cfg.Log), nil)
 	if err != nil {
 		return err
 	}

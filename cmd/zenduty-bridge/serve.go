@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/admin"
@@ -37,7 +38,11 @@ func (c *serveCommand) Run(p *program) error {
 	}
 	log := newLogger(p.stderr, cfg.Log)
 	tuneCollector(p.getenv)
-	s, err := startService(cfg, log)
+	tracing, err := newTracing(p.getenv, log)
+	if err != nil {
+		return err
+	}
+	s, err := startService(cfg, log, tracing)
 	if err != nil {
 		return err
 	}
@@ -66,6 +71,7 @@ type service struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	started  time.Time
+	tracing  *sdktrace.TracerProvider // nil without tracing
 
 	webhooks  *net.TCPListener
 	operators net.Listener
@@ -87,10 +93,11 @@ type service struct {
 	resign   context.CancelFunc
 }
 
-// startService starts every part. On an error it stops those it had started.
-func startService(cfg config.Config, log *slog.Logger) (*service, error) {
+// startService starts every part. On an error it stops those it had started. tracing,
+// nil for none, is the service's to end.
+func startService(cfg config.Config, log *slog.Logger, tracing *sdktrace.TracerProvider) (*service, error) {
 	s := &service{
-		cfg: cfg, log: log, registry: newRegistry(), started: time.Now(),
+		cfg: cfg, log: log, registry: newRegistry(), started: time.Now(), tracing: tracing,
 		stopping: make(chan struct{}), drain: make(chan struct{}),
 		failures: make(chan error, 3), relayed: make(chan struct{}), audited: make(chan struct{}),
 	}
@@ -112,8 +119,8 @@ func (s *service) start() error {
 	if err := s.openStores(); err != nil {
 		return err
 	}
-	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry))
-	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry))
+	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry, s.tracerProvider()))
+	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry, s.tracerProvider()))
 	s.auditor = health.NewAuditor(s.auditorOptions())
 	s.admin = admin.New(s.readiness, admin.Options{
 		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
@@ -164,7 +171,7 @@ func (s *service) openStores() (err error) {
 			return fmt.Errorf("%w (set --nats-listen to another address, or --nats-url to a NATS that runs)", err)
 		}
 	}
-	options, err := publisherOptions(s.cfg, s.nats, s.log, s.registry)
+	options, err := publisherOptions(s.cfg, s.nats, s.log, s.registry, s.tracerProvider())
 	if err != nil {
 		return err
 	}
@@ -299,6 +306,9 @@ func (s *service) shutdown(how func(context.Context) error, within time.Duration
 func (s *service) release() error {
 	if s.publisher != nil {
 		s.publisher.Close()
+	}
+	if s.tracing != nil { // after the last span has ended
+		_ = s.shutdown(s.tracing.Shutdown, flushWithin) // a collector that is away has been told of
 	}
 	if s.nats != nil {
 		s.nats.Close()

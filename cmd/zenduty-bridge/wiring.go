@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/ingress"
@@ -43,21 +44,21 @@ func spoolOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) sp
 	}
 }
 
-func bridgeOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) bridge.Options {
+func bridgeOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, tp trace.TracerProvider) bridge.Options {
 	return bridge.Options{
 		Sources: slices.Collect(maps.Keys(c.Sources)),
 		Window:  c.Relay.Window, BackoffMin: c.Relay.BackoffMin, BackoffMax: c.Relay.BackoffMax,
-		Logger: log, Registerer: r,
+		Logger: log, Registerer: r, TracerProvider: tp,
 	}
 }
 
-func ingressOptions(c config.Config, log *slog.Logger, r prometheus.Registerer) ingress.Options {
+func ingressOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, tp trace.TracerProvider) ingress.Options {
 	i := c.Ingress
 	return ingress.Options{
 		MaxBodyBytes: int64(i.MaxBodyBytes), HeaderTimeout: i.HeaderTimeout, BodyTimeout: i.BodyTimeout,
 		IdleTimeout: i.IdleTimeout, AnswerDeadline: i.AnswerDeadline,
 		FailedAuthRate: i.FailedAuthRate, FailedAuthBurst: i.FailedAuthBurst,
-		Logger: log, Registerer: r,
+		Logger: log, Registerer: r, TracerProvider: tp,
 	}
 }
 
@@ -92,7 +93,7 @@ func embeddedOptions(c config.Config, log *slog.Logger) embedded.Options {
 }
 
 // publisherOptions: server is the embedded one, or nil.
-func publisherOptions(c config.Config, server *embedded.Server, log *slog.Logger, r prometheus.Registerer) (publisher.Options, error) {
+func publisherOptions(c config.Config, server *embedded.Server, log *slog.Logger, r prometheus.Registerer, tp trace.TracerProvider) (publisher.Options, error) {
 	subject, err := publisher.ParseSubject(c.NATS.Subject)
 	if err != nil {
 		return publisher.Options{}, usageError{fmt.Errorf("nats.subject: %w", err)}
@@ -103,7 +104,7 @@ func publisherOptions(c config.Config, server *embedded.Server, log *slog.Logger
 			Name: c.NATS.Stream.Name, Replicas: c.NATS.Stream.Replicas, MaxAge: c.NATS.Stream.MaxAge,
 			MaxBytes: int64(c.NATS.Stream.MaxBytes), DuplicateWindow: c.NATS.Stream.DuplicateWindow,
 		},
-		AckTimeout: c.Relay.AckTimeout, Logger: log, Registerer: r,
+		AckTimeout: c.Relay.AckTimeout, Logger: log, Registerer: r, TracerProvider: tp,
 	}
 	if server != nil {
 		o.URL, o.InProcess = server.URL(), server

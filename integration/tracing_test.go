@@ -1,0 +1,232 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
+)
+
+// collector takes spans by OTLP over HTTP, as an OpenTelemetry Collector does.
+type collector struct {
+	*httptest.Server
+	t *testing.T
+
+	mu       sync.Mutex
+	spans    map[string]*tracepb.Span // by name
+	resource map[string]string
+}
+
+// startCollector runs one, and has bridges that are started from now on export to it:
+// at their end, so that what arrives is what was flushed.
+func startCollector(t *testing.T) *collector {
+	t.Helper()
+	c := &collector{t: t, spans: map[string]*tracepb.Span{}, resource: map[string]string{}}
+	c.Server = httptest.NewServer(http.HandlerFunc(c.take))
+	t.Cleanup(c.Close)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
+	return c
+}
+
+func (c *collector) take(w http.ResponseWriter, r *http.Request) {
+	data, err := io.ReadAll(r.Body)
+	var request collectorpb.ExportTraceServiceRequest
+	if err == nil {
+		err = proto.Unmarshal(data, &request)
+	}
+	if err != nil || r.URL.Path != "/v1/traces" {
+		c.t.Errorf("%s: %v", r.URL.Path, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range request.GetResourceSpans() {
+		for _, a := range r.GetResource().GetAttributes() {
+			c.resource[a.GetKey()] = a.GetValue().GetStringValue()
+		}
+		for _, scope := range r.GetScopeSpans() {
+			for _, span := range scope.GetSpans() {
+				c.spans[span.GetName()] = span
+			}
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf") // of an empty response, which is a full success
+}
+
+// named is the last span of that name to have arrived.
+func (c *collector) named(name string) *tracepb.Span {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spans[name] == nil {
+		c.t.Fatalf("no span %q among %v", name, c.spans)
+	}
+	return c.spans[name]
+}
+
+const (
+	senderTrace = "0af7651916cd43dd8448eb211c80319c"
+	senderSpan  = "b7ad6b7169203331"
+	traceparent = "00-" + senderTrace + "-" + senderSpan + "-01"
+)
+
+// postTraced posts a sample as a sender does that traces.
+func postTraced(t *testing.T, url string) {
+	t.Helper()
+	body := fixture(t, "triggered")
+	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(zenduty.SignatureHeader, zenduty.Sign(signingKey, body))
+	request.Header.Set("traceparent", traceparent)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status)
+	}
+}
+
+// consumed is the traceparent that a consumer finds in the stream's only message.
+func consumed(t *testing.T, natsURL string) string {
+	t.Helper()
+	messages := readStream(t, natsURL)
+	if len(messages) != 1 {
+		t.Fatalf("%d messages in the stream", len(messages))
+	}
+	return strings.Join(messages[0].Headers()["traceparent"], ",")
+}
+
+// checkTrace fails the test unless the webhook that was posted is one trace, from its
+// sender's span to the one that its message carries.
+func checkTrace(t *testing.T, c *collector, carried string) {
+	t.Helper()
+	request, held, published := c.named("POST /webhooks/{source}"), c.named("append"), c.named("publish zenduty.incident.{event_type}.{service}")
+	link := func(s *tracepb.Span) string { return fmt.Sprintf("%x: %x", s.GetTraceId(), s.GetParentSpanId()) }
+	of := func(spanID []byte) string { return fmt.Sprintf("%s: %x", senderTrace, spanID) }
+	if diff := cmp.Diff(
+		[]string{senderTrace + ": " + senderSpan, of(request.GetSpanId()), of(request.GetSpanId())},
+		[]string{link(request), link(held), link(published)}); diff != "" {
+		t.Errorf("parents of request, append and publish: %s", diff)
+	}
+	if want := fmt.Sprintf("00-%s-%x-01", senderTrace, published.GetSpanId()); carried != want {
+		t.Errorf("the message carries %s, want the publish's %s", carried, want)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	c := startCollector(t)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=here")
+	n := startNATS(t)
+	b := startQuick(t, n.url())
+	postTraced(t, b.url)
+	b.awaitDelivered()
+	for _, histogram := range []string{"webhook_duration_seconds", "publish_duration_seconds", "delivery_lag_seconds"} {
+		b.awaitExemplar("zenduty_bridge_" + histogram)
+	}
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	checkTrace(t, c, consumed(t, n.url()))
+	got := map[string]string{"service.name": c.resource["service.name"], "deployment.environment.name": c.resource["deployment.environment.name"]}
+	if diff := cmp.Diff(map[string]string{"service.name": "zenduty-bridge", "deployment.environment.name": "here"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// awaitExemplar waits until a histogram tells of the sender's trace, to those who ask
+// for OpenMetrics.
+func (b *bridgeProcess) awaitExemplar(histogram string) {
+	b.t.Helper()
+	eventually(b.t, 20*time.Second, "an exemplar of "+histogram, func() bool {
+		request, err := http.NewRequest(http.MethodGet, b.admin+"/metrics", nil)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, histogram+"_bucket") && strings.Contains(line, `# {trace_id="`+senderTrace+`"}`) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// NATS is away while the webhook is taken, and the bridge that publishes it in the end
+// is another process.
+func TestTraceGoesOnAfterARestart(t *testing.T) {
+	c := startCollector(t)
+	n := startNATS(t)
+	b := startQuick(t, n.url(), "--relay-drain-timeout", "100ms")
+	n.kill()
+	postTraced(t, b.url)
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	n.restart(t)
+	b = b.again(t)
+	b.awaitDelivered()
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	checkTrace(t, c, consumed(t, n.url()))
+}
+
+// A collector that hangs costs neither a webhook nor the end of the bridge.
+func TestCollectorHangs(t *testing.T) {
+	hung := make(chan struct{})
+	c := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	t.Cleanup(c.Close)
+	t.Cleanup(func() { close(hung) })
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+	n := startNATS(t)
+	b := startQuick(t, n.url(), "--ingress-lame-duck", "0s")
+	l := generatedLoad(t, 20, 21)
+	postAll(t, b.url, l, 4)
+	b.awaitDelivered()
+	began := time.Now()
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v to stop", took)
+	}
+	auditClean(t, n.url(), l)
+}
+
+// Without tracing the consumer's span still joins the sender's.
+func TestTraceIsCarriedWithoutTracing(t *testing.T) {
+	n := startNATS(t)
+	b := startQuick(t, n.url())
+	postTraced(t, b.url)
+	b.awaitDelivered()
+	if got := consumed(t, n.url()); got != traceparent {
+		t.Errorf("the message carries %q, want %q", got, traceparent)
+	}
+}
