@@ -58,7 +58,9 @@ func partition(seq uint64) uint64 { return seq >> partitionBits }
 // idKey is partitioned because ids are in no order: were they all in one, each
 // compaction that takes new ones in would write the old ones again, all of them.
 func idKey(partition uint64, id ID) []byte {
-	return append(seqKey(kindID, partition), id[:]...)
+	key := append(make([]byte, 0, seqKeySize+IDSize), kindID)
+	key = binary.BigEndian.AppendUint64(key, partition)
+	return append(key, id[:]...)
 }
 
 // idOf reads the id of an idKey; ok is false when it is none.
