@@ -28,6 +28,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // away.
 const ReasonNoStream = "no_stream"
 
+// ReasonTooLarge is the Reason when the message is over a limit of NATS's or of the
+// stream's.
+const ReasonTooLarge = "too_large"
+
 // JetStream error codes that nats.go has no names for (nats-server errors.json).
 const (
 	codeInsufficientResources jetstream.ErrorCode = 10023
@@ -42,7 +46,7 @@ var reasons = []struct {
 	permanent bool
 	uncertain bool
 }{
-	{nats.ErrMaxPayload, "too_large", true, false},
+	{nats.ErrMaxPayload, ReasonTooLarge, true, false},
 	{nats.ErrBadSubject, "invalid", true, false},
 	{jetstream.ErrAsyncPublishTimeout, "timeout", false, true},
 	{jetstream.ErrNoStreamResponse, ReasonNoStream, false, false},
@@ -71,7 +75,7 @@ func classify(err error) *Error {
 func classifyAPI(err *jetstream.APIError) *Error {
 	switch err.ErrorCode {
 	case jetstream.JSErrCodeStreamMessageExceedsMaximum, codeHeaderTooLarge:
-		return &Error{Reason: "too_large", Permanent: true, Err: err}
+		return &Error{Reason: ReasonTooLarge, Permanent: true, Err: err}
 	case codeStoreFailed, codeStorageExceeded, codeInsufficientResources:
 		return &Error{Reason: "stream_full", Err: err}
 	}

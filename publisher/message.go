@@ -13,7 +13,7 @@ import (
 // Message is one webhook on its way to JetStream. The strings are as Zenduty
 // sent them; empty means missing.
 type Message struct {
-	ID        string // Nats-Msg-Id and ce-id: stable over resends
+	ID        string // ce-id, and Nats-Msg-Id unless it is a replay: stable over resends
 	Source    string // name of the configured source
 	EventType string
 	Service   string // incident.service.unique_id
@@ -24,6 +24,12 @@ type Message struct {
 	// what its header carries; empty for none.
 	Traceparent string
 
+	// Replay is the id of the replay that sends it once more; empty for the first
+	// time. JetStream takes it for another message, its readers by ce-id for the same.
+	Replay string
+	// SubjectPrefix stands, with a dot, in front of the subject; empty: nothing does.
+	SubjectPrefix string
+
 	// Quarantined sends it to QuarantinePrefix and the source's name.
 	Quarantined bool
 	// Canary sends it to CanaryPrefix and the source's name.
@@ -32,8 +38,24 @@ type Message struct {
 	Data []byte // published unchanged; not modified, and not kept after the outcome
 }
 
+// ReplayHeader marks a message that was published before, with the replay's id.
+const ReplayHeader = "zenduty-bridge-replay"
+
+// MessageID is m's Nats-Msg-Id: one for the relay, another for each replay.
+func (m *Message) MessageID() string {
+	if m.Replay == "" {
+		return m.ID
+	}
+	return m.ID + "." + m.Replay
+}
+
 // subject is where m goes, the service's alias in place of its id.
 func (p *Publisher) subject(m *Message) string {
+	if m.SubjectPrefix != "" {
+		bare := *m
+		bare.SubjectPrefix = ""
+		return m.SubjectPrefix + "." + p.subject(&bare)
+	}
 	if m.Quarantined {
 		return QuarantinePrefix + "." + Token(m.Source)
 	}
@@ -53,7 +75,7 @@ func (p *Publisher) subject(m *Message) string {
 // section 3.1.3), so they must not pass through Header.Set.
 func header(m *Message) nats.Header {
 	fields := [...]struct{ name, value string }{
-		{nats.MsgIdHdr, m.ID},
+		{nats.MsgIdHdr, m.MessageID()},
 		{"ce-specversion", "1.0"},
 		{"ce-id", m.ID},
 		{"ce-source", "/webhooks/" + percentEncode(m.Source)},
@@ -72,6 +94,9 @@ func header(m *Message) nats.Header {
 	}
 	if m.Traceparent != "" {
 		h[tracing.Header] = []string{m.Traceparent}
+	}
+	if m.Replay != "" {
+		h[ReplayHeader] = []string{m.Replay}
 	}
 	return h
 }

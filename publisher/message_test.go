@@ -31,6 +31,11 @@ func TestHeader(t *testing.T) {
 			"ce-type": {"com.zenduty.quarantine"}, "ce-time": {"2020-05-21T18:42:16.372614Z"},
 			"ce-datacontenttype": {"application/octet-stream"},
 		}},
+		{"replayed: another message of the same event", Message{ID: "id4", Replay: "r1", Source: "zenduty", EventType: "triggered", Time: at, Data: []byte("{}")}, nats.Header{
+			"Nats-Msg-Id": {"id4.r1"}, "zenduty-bridge-replay": {"r1"}, "ce-specversion": {"1.0"}, "ce-id": {"id4"}, "ce-source": {"/webhooks/zenduty"},
+			"ce-type": {"com.zenduty.incident.triggered"}, "ce-time": {"2020-05-21T18:42:16.372614Z"},
+			"ce-datacontenttype": {"application/json"},
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, header(&test.message)); diff != "" {

@@ -46,6 +46,8 @@ func newMetrics(p *Publisher, r prometheus.Registerer) *metrics {
 // eventLabel bounds the label's values: a sender chooses the event type.
 func eventLabel(m *Message) string {
 	switch {
+	case m.Replay != "":
+		return "replay"
 	case m.Quarantined:
 		return "quarantine"
 	case m.Canary:

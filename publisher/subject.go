@@ -138,6 +138,22 @@ func CheckToken(value string) error {
 	return nil
 }
 
+const maxPrefixBytes = 256
+
+// CheckPrefix tells whether prefix can stand in front of a subject: plain tokens
+// separated by dots.
+func CheckPrefix(prefix string) error {
+	if len(prefix) > maxPrefixBytes {
+		return fmt.Errorf("%q is longer than %d bytes", prefix, maxPrefixBytes)
+	}
+	for token := range strings.SplitSeq(prefix, ".") {
+		if err := CheckToken(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Token makes exactly one subject token of any value. What NATS gives a meaning
 // to, and what cannot be seen, becomes "_"; nothing becomes "unknown"; a long
 // value is cut and ends in a hash of the whole, so that two stay two.
