@@ -27,7 +27,7 @@ type broker struct {
 	stream  []stored
 
 	attempts map[string]int
-	flying   map[string]int // by incident
+	flying   map[string]int // by flight
 	most     int            // in flight at once, over all incidents
 	overlaps []string
 	lookups  int
@@ -97,7 +97,7 @@ func (b *broker) IDAt(ctx context.Context, sequence uint64) (string, error) {
 	defer b.mu.Unlock()
 	for _, m := range b.stream {
 		if m.sequence == sequence {
-			return m.ID, b.lookErr
+			return m.MessageID(), b.lookErr
 		}
 	}
 	return "", b.lookErr
@@ -112,8 +112,8 @@ func (b *broker) Find(ctx context.Context, ids map[string]bool, after uint64) (m
 	b.lookups++
 	found := map[string]uint64{}
 	for _, m := range b.stream {
-		if ids[m.ID] && m.sequence > after {
-			found[m.ID] = m.sequence
+		if ids[m.MessageID()] && m.sequence > after {
+			found[m.MessageID()] = m.sequence
 		}
 	}
 	return found, b.lookErr
@@ -149,12 +149,16 @@ func (b *broker) answers(ctx context.Context) error {
 	}
 }
 
+// flight is what at most one message may be under way of: an incident, or an incident
+// of a replay.
+func flight(m *publisher.Message) string { return m.Incident + " " + m.Replay }
+
 func (b *broker) Publish(m *publisher.Message, done func(publisher.Ack, *publisher.Error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.attempts[m.ID]++
-	b.flying[m.Incident]++
-	if b.flying[m.Incident] > 1 {
+	b.attempts[m.MessageID()]++
+	b.flying[flight(m)]++
+	if b.flying[flight(m)] > 1 {
 		b.overlaps = append(b.overlaps, m.Incident)
 	}
 	total := 0
@@ -162,7 +166,7 @@ func (b *broker) Publish(m *publisher.Message, done func(publisher.Ack, *publish
 		total += n
 	}
 	b.most = max(b.most, total)
-	f := b.decide(m, b.attempts[m.ID])
+	f := b.decide(m, b.attempts[m.MessageID()])
 	b.calls.Add(1)
 	go func() {
 		defer b.calls.Done()
@@ -178,7 +182,7 @@ const ackTimeout = 5 * time.Second
 func (b *broker) carryOut(m *publisher.Message, f fate, done func(publisher.Ack, *publisher.Error)) {
 	tell := func(ack publisher.Ack, err *publisher.Error) {
 		b.mu.Lock()
-		b.flying[m.Incident]--
+		b.flying[flight(m)]--
 		b.mu.Unlock()
 		done(ack, err)
 	}
@@ -217,7 +221,7 @@ func (b *broker) store(m *publisher.Message, arrives bool) publisher.Ack {
 		return publisher.Ack{}
 	}
 	for _, held := range slices.Backward(b.stream) {
-		if held.ID == m.ID && time.Since(held.at) < b.window {
+		if held.MessageID() == m.MessageID() && time.Since(held.at) < b.window {
 			return publisher.Ack{Stream: "S", Sequence: held.sequence, Duplicate: true}
 		}
 	}
@@ -255,13 +259,13 @@ func (b *broker) rollBack(n int) {
 	}
 }
 
-// published is what the stream holds of one incident.
+// published is what the stream holds of one incident, but for replays.
 func (b *broker) published(incident string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var got []string
 	for _, m := range b.stream {
-		if m.Incident == incident {
+		if m.Incident == incident && m.Replay == "" {
 			got = append(got, string(m.Data))
 		}
 	}

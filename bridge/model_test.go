@@ -58,6 +58,7 @@ type world struct {
 	kill     context.CancelFunc
 	ended    chan error
 	events   [modelIncidents]int // accepted so far
+	replays  *Replays            // nil: there are none in this world
 	history  []string            // what happened, for the one who reads a failure
 }
 
@@ -97,6 +98,9 @@ func (w *world) start() {
 	ctx, kill := context.WithCancel(context.Background())
 	w.kill, w.ended = kill, make(chan error, 1)
 	go func(b *Bridge, ended chan<- error) { ended <- b.Run(ctx, nil) }(w.bridge, w.ended)
+	if w.replays != nil {
+		w.startReplays()
+	}
 }
 
 // stop ends the relay as a kill does: what is in flight has no outcome.
@@ -119,6 +123,8 @@ func (w *world) step() {
 		synctest.Wait() // the relay has done all it can; else it is in the midst of it
 	}
 	switch chance := w.random.IntN(100); {
+	case w.replays != nil && w.random.IntN(6) == 0:
+		w.replay()
 	case chance < 45:
 		w.accept()
 	case chance < 60:
@@ -198,6 +204,9 @@ func (w *world) thaw() {
 func (w *world) crash(unsyncedPercent int) {
 	w.stop()
 	after := w.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsyncedPercent, RNG: rand.New(rand.NewPCG(w.random.Uint64(), 1))})
+	if w.replays != nil {
+		w.replays.Close() // what it does from here on is not on the disk that is left
+	}
 	if err := w.spool.Close(); err != nil {
 		w.t.Error(err)
 	}
