@@ -19,10 +19,12 @@ type API struct {
 	Webhooks   Webhooks
 	Quarantine Quarantine
 	Audit      Audits
+	Replays    Replays
 }
 
 func (a API) routes() []route {
-	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status), webhookRoutes(a.Webhooks), quarantineRoutes(a.Quarantine), auditRoutes(a.Audit))
+	return slices.Concat(descriptionRoutes(), statusRoutes(a.Status), webhookRoutes(a.Webhooks), quarantineRoutes(a.Quarantine), auditRoutes(a.Audit),
+		replayRoutes(a.Replays))
 }
 
 // apiPrefix is where the API is.

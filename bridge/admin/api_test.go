@@ -22,7 +22,7 @@ type bridgeStub struct{ err error }
 
 func wholeAPI(err error) API {
 	stub := bridgeStub{err}
-	return API{Status: stub, Webhooks: stub, Quarantine: stub, Audit: stub}
+	return API{Status: stub, Webhooks: stub, Quarantine: stub, Audit: stub, Replays: stub}
 }
 
 var (
@@ -68,6 +68,31 @@ func (s bridgeStub) Quarantine(context.Context, uint64, int) (bridge.QuarantineP
 func (s bridgeStub) Quarantined(context.Context, string) (bridge.Held, error) { return held, s.err }
 
 func (s bridgeStub) Retry(context.Context, string) (bridge.Held, error) { return held, s.err }
+
+var replay = bridge.Replay{
+	ID: "0123abcd", State: bridge.ReplayFailed, Started: past, Ended: past, Counting: true,
+	Request: bridge.ReplayRequest{
+		ReplayFilter: bridge.ReplayFilter{
+			From: past, To: past, IDs: []string{anID}, Sources: []string{"zenduty"}, Events: []string{"triggered"},
+			Services: []string{"s"}, Incidents: []string{"i"},
+		},
+		SubjectPrefix: "again", Rate: 0.5,
+	},
+	Webhooks: 9, Published: 6, TooLarge: 1, Unreadable: 1, Position: 99, Error: "no stream",
+}
+
+func (s bridgeStub) Plan(_ context.Context, _ bridge.ReplayRequest, from uint64, _ time.Duration) (bridge.ReplayPlan, error) {
+	return bridge.ReplayPlan{
+		Webhooks: 2, Bytes: 3, First: past, Last: past, Groups: []bridge.ReplayGroup{{EventType: "triggered", Webhooks: 1}},
+		Others: 1, Unreadable: 1, Next: from,
+	}, s.err
+}
+
+func (s bridgeStub) Start(bridge.ReplayRequest) (bridge.Replay, error)   { return replay, s.err }
+func (s bridgeStub) Resume(string) (bridge.Replay, error)                { return replay, s.err }
+func (s bridgeStub) Stop(context.Context, string) (bridge.Replay, error) { return replay, s.err }
+func (s bridgeStub) Get(string) (bridge.Replay, error)                   { return replay, s.err }
+func (s bridgeStub) List() []bridge.Replay                               { return []bridge.Replay{replay} }
 
 func (s bridgeStub) Drop(context.Context, string) error { return s.err }
 
@@ -162,6 +187,38 @@ var calls = []call{
 
 	{method: "GET", path: "/audit", status: 200},
 	{method: "GET", path: "/audit", host: "evil.example", status: 403},
+
+	{method: "GET", path: "/replays", token: "secret", status: 200},
+	{method: "GET", path: "/replays", host: "evil.example", status: 403},
+
+	{method: "POST", path: "/replays", body: `{}`, status: 201},
+	{method: "POST", path: "/replays", body: `{"from":"2025-03-01T12:00:00Z","events":["triggered"],"rate":5}`, token: "secret", header: bearer, status: 201},
+	{method: "POST", path: "/replays", body: `{"dry_run":true,"next":7}`, status: 200},
+	{method: "POST", path: "/replays", body: `{"next":7}`, status: 400},
+	{method: "POST", path: "/replays", body: `{"form":"2025-03-01T12:00:00Z"}`, status: 400},
+	{method: "POST", path: "/replays", body: `{"dry_run":true}`, err: bridge.ErrBadReplay, status: 400},
+	{method: "POST", path: "/replays", body: `{}`, err: bridge.ErrBadReplay, status: 400},
+	{method: "POST", path: "/replays", body: `{}`, token: "secret", status: 401},
+	{method: "POST", path: "/replays", body: `{}`, header: evil, status: 403},
+	{method: "POST", path: "/replays", body: `{}`, err: bridge.ErrReplayRuns, status: 409},
+	{method: "POST", path: "/replays", body: `{}`, err: errClosed, status: 503},
+
+	{method: "GET", path: "/replays/{id}", status: 200},
+	{method: "GET", path: "/replays/{id}", host: "evil.example", status: 403},
+	{method: "GET", path: "/replays/{id}", err: bridge.ErrNoReplay, status: 404},
+
+	{method: "POST", path: "/replays/{id}/stop", status: 200},
+	{method: "POST", path: "/replays/{id}/stop", token: "secret", status: 401},
+	{method: "POST", path: "/replays/{id}/stop", header: evil, status: 403},
+	{method: "POST", path: "/replays/{id}/stop", err: bridge.ErrNoReplay, status: 404},
+	{method: "POST", path: "/replays/{id}/stop", err: errLate, status: 503},
+
+	{method: "POST", path: "/replays/{id}/resume", status: 200},
+	{method: "POST", path: "/replays/{id}/resume", token: "secret", status: 401},
+	{method: "POST", path: "/replays/{id}/resume", header: evil, status: 403},
+	{method: "POST", path: "/replays/{id}/resume", err: bridge.ErrNoReplay, status: 404},
+	{method: "POST", path: "/replays/{id}/resume", err: bridge.ErrReplayDone, status: 409},
+	{method: "POST", path: "/replays/{id}/resume", err: errClosed, status: 503},
 }
 
 func (c call) run(t *testing.T, d *described) {

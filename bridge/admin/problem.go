@@ -32,6 +32,7 @@ var problems = []struct {
 }{
 	{errBadRequest, http.StatusBadRequest},
 	{bridge.ErrBadID, http.StatusBadRequest},
+	{bridge.ErrBadReplay, http.StatusBadRequest},
 	{errNoToken, http.StatusUnauthorized},
 	{errWrongToken, http.StatusUnauthorized},
 	{errExposed, http.StatusForbidden},
@@ -40,6 +41,9 @@ var problems = []struct {
 	{errNoRoute, http.StatusNotFound},
 	{bridge.ErrNotHeld, http.StatusNotFound},
 	{bridge.ErrNotQuarantined, http.StatusNotFound},
+	{bridge.ErrNoReplay, http.StatusNotFound},
+	{bridge.ErrReplayRuns, http.StatusConflict},
+	{bridge.ErrReplayDone, http.StatusConflict},
 	{errMethod, http.StatusMethodNotAllowed},
 	{bridge.ErrUnkeyable, http.StatusConflict},
 	{spool.ErrClosed, http.StatusServiceUnavailable},
