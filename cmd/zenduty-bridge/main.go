@@ -30,6 +30,7 @@ type cli struct {
 	Trace       traceCommand       `cmd:"" help:"Tell what became of a webhook, or of an incident's."`
 	Quarantine  quarantineCommand  `cmd:"" help:"Look after what could not be keyed or published."`
 	Doctor      doctorCommand      `cmd:"" help:"Check configuration, disk, clock, NATS and stream, and send a canary through a running bridge."`
+	Replay      replayCommand      `cmd:"" help:"Publish webhooks of the history again."`
 	Spool       spoolCommand       `cmd:"" help:"Look after the spool of a stopped bridge."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the running bridge would take a webhook, else 1."`
 	Completion  completionCommand  `cmd:"" help:"Print what teaches a shell to complete these commands."`

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "serve": cmdServe, "start": cmdStart, "signal": cmdSignal, "finish": cmdFinish,
 			"lines": cmdLines, "json": cmdJSON, "empty": cmdEmpty,
 			"awaits": cmdAwaits, "awaits-output": cmdAwaitsOutput, "keep-json": cmdKeepJSON,
+			"delivered": cmdDelivered, "replayed": cmdReplayed,
 		},
 	})
 }

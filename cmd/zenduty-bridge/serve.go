@@ -80,6 +80,7 @@ type service struct {
 	publisher *publisher.Publisher
 	probing   publisher.Options // of connections that look after NATS
 	bridge    *bridge.Bridge
+	replays   *bridge.Replays
 	ingress   *ingress.Server
 	admin     *admin.Server
 	auditor   *health.Auditor
@@ -120,11 +121,14 @@ func (s *service) start() error {
 		return err
 	}
 	s.bridge = bridge.New(s.spool, s.publisher, bridgeOptions(s.cfg, s.log, s.registry, s.tracerProvider()))
+	if s.replays, err = bridge.NewReplays(s.bridge, s.cfg.Services); err != nil {
+		return err
+	}
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry, s.tracerProvider()))
 	s.auditor = health.NewAuditor(s.auditorOptions())
 	s.admin = admin.New(s.readiness, admin.Options{
 		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
-		API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge, Audit: s.auditor},
+		API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge, Audit: s.auditor, Replays: s.replays},
 	})
 	s.registry.MustRegister(s.readyMetric())
 	s.goServe()
@@ -265,6 +269,7 @@ func (s *service) run(ctx context.Context) error {
 func (s *service) stop() error {
 	close(s.stopping)
 	s.resign()
+	s.replays.Close()
 	i := s.cfg.Ingress
 	answered := s.shutdownIngress(i.LameDuck, i.LameDuck+i.BodyTimeout+i.AnswerDeadline)
 	close(s.drain)
