@@ -15,7 +15,7 @@ import (
 type Report struct {
 	Spool       SpoolReport `json:"spool"`
 	Relay       RelayReport `json:"relay"`
-	LastWebhook *Held       `json:"last_webhook,omitempty"` // the newest that is held
+	LastWebhook *Held       `json:"last_webhook,omitempty"` // the newest that is held, canaries aside
 }
 
 // SpoolReport is what is on disk.
@@ -88,6 +88,9 @@ func (b *Bridge) Report(ctx context.Context) (Report, error) {
 
 func (b *Bridge) lastWebhook(ctx context.Context, r *Report) error {
 	return b.spool.Newest(ctx, func(h spool.Held) bool {
+		if h.Key == canaryKey {
+			return true
+		}
 		held := b.describe(h)
 		r.LastWebhook = &held
 		return false
