@@ -16,7 +16,7 @@ import (
 // outcome, and makes msg carry it, so that a consumer's span joins; nil without
 // tracing. It is a child of m's, however long ago that ended: linked instead it would
 // be a trace of its own, and a webhook that waited for NATS would be the one that
-// cannot be followed from its sender to its consumer.
+// cannot be followed from its sender to its consumer. So is a replay's.
 //
 // Names are OpenTelemetry's semantic conventions for messaging spans.
 func (p *Publisher) startSpan(m *Message, msg *nats.Msg) trace.Span {
@@ -31,8 +31,9 @@ func (p *Publisher) startSpan(m *Message, msg *nats.Msg) trace.Span {
 		semconv.MessagingOperationTypeSend,
 		semconv.MessagingDestinationName(msg.Subject),
 		semconv.MessagingDestinationTemplate(destination),
-		semconv.MessagingMessageID(m.ID),
+		semconv.MessagingMessageID(m.MessageID()),
 		semconv.MessagingMessageBodySize(len(m.Data)),
+		attribute.String("zenduty_bridge.webhook.id", m.ID),
 	))
 	msg.Header[tracing.Header] = []string{tracing.Text(span.SpanContext())}
 	return span
@@ -40,10 +41,17 @@ func (p *Publisher) startSpan(m *Message, msg *nats.Msg) trace.Span {
 
 // destination is m's subject before what differs from webhook to webhook is filled in.
 func (p *Publisher) destination(m *Message) string {
-	if m.Quarantined {
-		return QuarantinePrefix + ".{source}"
+	name := p.opts.Subject.String()
+	switch {
+	case m.Quarantined:
+		name = QuarantinePrefix + ".{source}"
+	case m.Canary:
+		name = CanaryPrefix + ".{source}"
 	}
-	return p.opts.Subject.String()
+	if m.SubjectPrefix != "" {
+		name = m.SubjectPrefix + "." + name
+	}
+	return name
 }
 
 // spanContext is not valid without a span.

@@ -52,7 +52,7 @@ func TestPublishIsASpanThatTheMessageCarries(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{
 		"messaging.system": "nats", "messaging.operation.name": "publish", "messaging.operation.type": "send",
 		"messaging.destination.name": "zenduty.incident.triggered.svc", "messaging.destination.template": DefaultSubject,
-		"messaging.message.id": "a", "messaging.message.body.size": "9",
+		"messaging.message.id": "a", "messaging.message.body.size": "9", "zenduty_bridge.webhook.id": "a",
 		"zenduty_bridge.stream.name": "ZENDUTY", "zenduty_bridge.stream.sequence": "1", "zenduty_bridge.duplicate": "false",
 	}, attributes(span)); diff != "" {
 		t.Error(diff)
@@ -91,6 +91,35 @@ func exemplars(t *testing.T, r *prometheus.Registry, name string) map[string]boo
 		}
 	}
 	return traces
+}
+
+func TestSpansAreNamedByWhatIsPublished(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	spans := tracetest.NewSpanRecorder()
+	p := newPublisher(t, s.ClientURL(), func(o *Options) {
+		o.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	})
+	ensure(t, p)
+	unkeyable, canary, replay := incident("b"), incident("c"), incident("a")
+	unkeyable.Quarantined, canary.Canary = true, true
+	replay.Replay, replay.SubjectPrefix = "r1", "again"
+	for _, m := range []*Message{incident("a"), unkeyable, canary, replay} {
+		send(t, p, m)
+	}
+	type named struct{ span, message, webhook string }
+	var got []named
+	for _, span := range spans.Ended() {
+		of := attributes(span)
+		got = append(got, named{span.Name(), of["messaging.message.id"], of["zenduty_bridge.webhook.id"]})
+	}
+	if diff := cmp.Diff([]named{
+		{"publish " + DefaultSubject, "a", "a"},
+		{"publish zenduty.quarantine.{source}", "b", "b"},
+		{"publish zenduty.canary.{source}", "c", "c"},
+		{"publish again." + DefaultSubject, "a.r1", "a"},
+	}, got, cmp.AllowUnexported(named{})); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestWithoutTracingTheMessageCarriesWhatTheSenderSent(t *testing.T) {
