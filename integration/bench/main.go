@@ -233,8 +233,8 @@ func (b *bench) prepare(binaries string) error {
 }
 
 func (b *bench) build(binary, pkg string) error {
-	cmd := exec.Command("go", "build", "-o", binary, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as in the image
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static and stripped, as in the image
 	cmd.Dir = b.module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
