@@ -27,6 +27,13 @@ type world struct {
 	log    bytes.Buffer
 }
 
+// counted are the looks and the canaries so far.
+func (w *world) counted() (looks, sent int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looks, w.sent
+}
+
 func (w *world) look(context.Context) []publisher.Finding {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,18 +86,18 @@ func TestSchedule(t *testing.T) {
 		running.Go(func() { a.Run(ctx) })
 		running.Go(func() { never.Run(ctx) })
 		time.Sleep(firstLook - time.Millisecond)
-		if w.looks != 0 || w.sent != 0 {
-			t.Errorf("looked before the bridge has begun: %d, %d", w.looks, w.sent)
+		if looks, sent := w.counted(); looks != 0 || sent != 0 {
+			t.Errorf("looked before the bridge has begun: %d, %d", looks, sent)
 		}
 		time.Sleep(firstLook)
 		synctest.Wait()
-		if w.looks != 1 || w.sent != 1 {
-			t.Errorf("after the start: %d looks, %d canaries", w.looks, w.sent)
+		if looks, sent := w.counted(); looks != 1 || sent != 1 {
+			t.Errorf("after the start: %d looks, %d canaries", looks, sent)
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if w.looks != 11 || w.sent != 3 {
-			t.Errorf("ten minutes later: %d looks, %d canaries", w.looks, w.sent)
+		if looks, sent := w.counted(); looks != 11 || sent != 3 {
+			t.Errorf("ten minutes later: %d looks, %d canaries", looks, sent)
 		}
 		if audit, _ := never.Audit(ctx); !audit.At.IsZero() {
 			t.Error("looked although it was not to")
