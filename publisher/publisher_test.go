@@ -74,14 +74,18 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// ensure waits for the connection and makes the stream, as the relay does.
-func ensure(t testing.TB, p *Publisher) StreamState {
+// ensure waits for the connection and makes the stream, and tries again as the relay
+// does: a server may refuse to make one while it clears away its namesake's files.
+func ensure(t testing.TB, p *Publisher) (state StreamState) {
 	t.Helper()
 	eventually(t, "ready", p.Ready)
-	state, err := p.Stream(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the stream", func() (ok bool) {
+		var err error
+		if state, err = p.Stream(context.Background()); err != nil {
+			t.Log(err)
+		}
+		return err == nil
+	})
 	return state
 }
 
