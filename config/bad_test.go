@@ -120,6 +120,15 @@ var badFiles = map[string][]string{
 		"6: sources.zenduty.keys[2].name: is the name of sources.zenduty.keys[1] too; names must differ",
 		"7: sources.zenduty.keys[3].name: must be 1 to 63 of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit",
 	},
+	"key_times": {
+		"5: sources.zenduty.keys[0].not_before: must be a time with its zone as RFC 3339 has it, such as 2026-03-31T00:00:00Z",
+		"6: sources.zenduty.keys[1].not_after: must be a time with its zone as RFC 3339 has it, such as 2026-03-31T00:00:00Z",
+		"8: sources.zenduty.keys[3].not_before: has no value; give one or take the line out",
+		"7: sources.zenduty.keys[2].not_after: is before not_before, so the key would never be valid; swap them or take one out",
+	},
+	"keys_expired": {
+		"4: sources.zenduty.keys: every key has expired (not_after), so no webhook of this source would be taken; add the key that Zenduty signs with now, or take not_after out",
+	},
 	"keys_is_mapping": {
 		"4: sources.zenduty.keys: " + wantList,
 	},
@@ -201,7 +210,7 @@ var badFiles = map[string][]string{
 		"6: admin_listen: is the same address as listen; give it another port",
 	},
 	"secret_as_name": {
-		"4: sources.zenduty.keys[0]: unknown setting in column 9; known here: name, key, key_file",
+		"4: sources.zenduty.keys[0]: unknown setting in column 9; known here: name, key, key_file, not_before, not_after",
 	},
 	"secret_as_source_name": {
 		"2: sources.?: a source's name must be 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit",
@@ -417,6 +426,7 @@ func TestGoodFiles(t *testing.T) {
 		"basic auth only":    "sources: {zenduty: {signature: none, basic_auth: {username: u, password: p}}}\n",
 		"numbers as text":    "sources: {zenduty: {keys: [{key: 0123}]}}\nrelay: {window: \"7\"}\n",
 		"embedded not used":  "nats: {url: host, listen: nonsense}\n",
+		"keys for a time":    "sources: {zenduty: {keys: [{key: k, not_before: 2020-03-31T00:00:00Z, not_after: \"2096-03-31T00:00:00.5+02:00\"}]}}\n",
 		"any free port":      "listen: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0\n",
 		"subject":            "nats:\n  subject: a.{source}.{event_type}.{service}.{incident}\n",
 	} {

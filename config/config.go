@@ -85,7 +85,17 @@ type Key struct {
 	Name    string `yaml:"name"` // appears in metrics; required and unique when a source has several keys
 	Key     Secret `yaml:"key"`
 	KeyFile string `yaml:"key_file"`
+	// NotBefore and NotAfter bound the time in which it is valid, both included; zero
+	// is no bound.
+	NotBefore time.Time `yaml:"not_before"`
+	NotAfter  time.Time `yaml:"not_after"`
 }
+
+// Expired tells whether the key is not valid any more.
+func (k Key) Expired(at time.Time) bool { return !k.NotAfter.IsZero() && at.After(k.NotAfter) }
+
+// Valid tells whether the key is valid.
+func (k Key) Valid(at time.Time) bool { return !at.Before(k.NotBefore) && !k.Expired(at) }
 
 // BasicAuth is a user name and a password as in RFC 7617, the password given as
 // text or as a file that holds it. After Load, PasswordFile is empty.

@@ -17,6 +17,7 @@ var (
 	errBool     = errors.New("must be true or false")
 	errNumber   = errors.New("must be a number")
 	errLevel    = errors.New("must be debug, info, warn or error")
+	errTime     = errors.New("must be a time with its zone as RFC 3339 has it, such as 2026-03-31T00:00:00Z")
 )
 
 // isScalar reports whether a setting of type t is a single value.
@@ -45,6 +46,8 @@ func setScalar(v reflect.Value, text string) error {
 		return assign(setting, text, time.ParseDuration, errDuration)
 	case *slog.Level:
 		return assign(setting, text, parseLevel, errLevel)
+	case *time.Time:
+		return assign(setting, text, parseTime, errTime)
 	case encoding.TextUnmarshaler:
 		return setting.UnmarshalText([]byte(text))
 	}
@@ -81,6 +84,8 @@ func parseLevel(text string) (level slog.Level, err error) {
 	return level, err
 }
 
+func parseTime(text string) (time.Time, error) { return time.Parse(time.RFC3339, text) }
+
 // formatScalar writes the setting v as an operator would.
 func formatScalar(v reflect.Value) string {
 	switch setting := v.Interface().(type) {
@@ -96,6 +101,11 @@ func formatScalar(v reflect.Value) string {
 		return formatDuration(setting)
 	case slog.Level:
 		return strings.ToLower(setting.String())
+	case time.Time:
+		if setting.IsZero() {
+			return ""
+		}
+		return setting.Format(time.RFC3339)
 	case interface{ String() string }:
 		return setting.String()
 	}

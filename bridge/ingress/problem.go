@@ -46,6 +46,7 @@ var refusals = []refusal{
 	{zenduty.ErrMissingSignature, http.StatusUnauthorized, "missing_signature", detailUnauthorized},
 	{zenduty.ErrMalformedSignature, http.StatusUnauthorized, "malformed_signature", detailUnauthorized},
 	{zenduty.ErrWrongSignature, http.StatusUnauthorized, "wrong_signature", detailUnauthorized},
+	{zenduty.ErrKeyNotValid, http.StatusUnauthorized, "key_not_valid", detailUnauthorized},
 	{errNoCredentials, http.StatusUnauthorized, "missing_credentials", detailUnauthorized},
 	{errWrongCredentials, http.StatusUnauthorized, "wrong_credentials", detailUnauthorized},
 	{spool.ErrFull, http.StatusServiceUnavailable, "spool_full", "no space, try again later"},

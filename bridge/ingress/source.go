@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
@@ -20,18 +21,18 @@ var (
 	errWrongCredentials = errors.New("credentials wrong")
 )
 
-// verify checks credentials and signature. Its errors are those of
-// zenduty.Verifier, errNoCredentials and errWrongCredentials.
-func (s *Source) verify(r *http.Request, body []byte) (zenduty.Match, error) {
+// verify checks credentials and signature of a request that arrived at a time. Its
+// errors are those of zenduty.Verifier, errNoCredentials and errWrongCredentials.
+func (s *Source) verify(r *http.Request, body []byte, at time.Time) (zenduty.Match, error) {
 	if err := s.BasicAuth.check(r); err != nil {
 		return zenduty.Match{}, err
 	}
 	signatures := r.Header.Values(zenduty.SignatureHeader)
 	switch len(signatures) {
 	case 0:
-		return s.Verifier.Verify(body, "")
+		return s.Verifier.Verify(body, "", at)
 	case 1:
-		return s.Verifier.Verify(body, signatures[0])
+		return s.Verifier.Verify(body, signatures[0], at)
 	}
 	return zenduty.Match{}, zenduty.ErrMalformedSignature // which one, is not for us to choose
 }

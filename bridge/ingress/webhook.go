@@ -33,7 +33,7 @@ func (s *Server) webhook(c echo.Context) error {
 	if err := readBody(buffer, c.Response(), c.Request(), s.opts.MaxBodyBytes); err != nil {
 		return err
 	}
-	match, err := source.verify(c.Request(), buffer.Bytes())
+	match, err := source.verify(c.Request(), buffer.Bytes(), began)
 	if err != nil {
 		return s.failures.orTooMany(c.Request(), err)
 	}

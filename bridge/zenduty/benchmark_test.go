@@ -35,7 +35,7 @@ func BenchmarkVerify(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(bench.body)))
 			for b.Loop() {
-				if match, _ := v.Verify(bench.body, signature); match.Rendering != bench.rendering {
+				if match, _ := v.Verify(bench.body, signature, now); match.Rendering != bench.rendering {
 					b.Fatalf("got %q", match.Rendering)
 				}
 			}
@@ -52,7 +52,7 @@ func BenchmarkVerifyParallel(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := v.Verify(body, signature); err != nil {
+			if _, err := v.Verify(body, signature, now); err != nil {
 				b.Fatal(err)
 			}
 		}

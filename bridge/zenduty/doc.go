@@ -16,7 +16,7 @@
 //
 //	v, err := zenduty.NewVerifier(zenduty.ModeAuto, []zenduty.Key{{Name: "2026", Secret: secret}})
 //	…
-//	match, err := v.Verify(body, r.Header.Get(zenduty.SignatureHeader))
+//	match, err := v.Verify(body, r.Header.Get(zenduty.SignatureHeader), time.Now())
 //	…
 //	fields, err := zenduty.ReadFields(match.Body)
 //

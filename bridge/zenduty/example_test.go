@@ -3,6 +3,7 @@ package zenduty_test
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
@@ -17,7 +18,7 @@ func ExampleVerifier_Verify() {
 		return
 	}
 	signature := zenduty.Sign(key.Secret, []byte(`{"payload": {"event_type": "triggered"}}`))
-	match, err := verifier.Verify([]byte(`{"payload":{"event_type":"triggered"}}`), signature)
+	match, err := verifier.Verify([]byte(`{"payload":{"event_type":"triggered"}}`), signature, time.Now())
 	fmt.Println(match.Rendering, match.Key, err)
 	fmt.Printf("%s\n", match.Body)
 	// Output:

@@ -177,7 +177,7 @@ func FuzzVerify(f *testing.F) {
 			t.Skip("refused by NewVerifier")
 		}
 		v := newVerifier(t, zenduty.ModeAuto, key+"'", key)
-		match, err := v.Verify(body, signature)
+		match, err := v.Verify(body, signature, now)
 		if err == nil && zenduty.Sign(key, match.Body) != signature && zenduty.Sign(key+"'", match.Body) != signature {
 			t.Fatalf("verified %q without a signature of it", match.Body)
 		}
@@ -198,7 +198,7 @@ func checkSigned(t *testing.T, v *zenduty.Verifier, key string, body, signed []b
 	if bytes.Equal(body, signed) {
 		rendering = zenduty.RenderingRaw
 	}
-	got, err := v.Verify(body, zenduty.Sign(key, signed))
+	got, err := v.Verify(body, zenduty.Sign(key, signed), now)
 	want := zenduty.Match{Rendering: rendering, Key: "k2", Body: signed}
 	if err != nil || got.Rendering != want.Rendering || got.Key != want.Key || !bytes.Equal(got.Body, want.Body) {
 		t.Fatalf("%q: got %+v, %v, want %+v", body, got, err, want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 )
 
 // ErrEmptyKey reports a key without a secret. HMAC accepts an empty secret, and
@@ -23,6 +24,16 @@ type Key struct {
 	// Secret is the text Zenduty shows. Its UTF-8 bytes are the HMAC key; it is
 	// not decoded, even where it looks like a UUID or base64.
 	Secret string
+	// NotBefore and NotAfter bound the time in which a webhook signed with it is
+	// taken, both included; zero is no bound.
+	NotBefore, NotAfter time.Time
+}
+
+// validity is when a key is good.
+type validity struct{ notBefore, notAfter time.Time }
+
+func (v validity) holds(at time.Time) bool {
+	return !at.Before(v.notBefore) && (v.notAfter.IsZero() || !at.After(v.notAfter))
 }
 
 // String returns the key's name and a mark in place of the secret.
@@ -59,6 +70,9 @@ func checkKeys(keys []Key) error {
 		}
 		if k.Secret == "" {
 			return fmt.Errorf("key %q: %w", k.Name, ErrEmptyKey)
+		}
+		if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {
+			return fmt.Errorf("key %q: it ends before it begins: put NotAfter behind NotBefore", k.Name)
 		}
 		place[k.Name] = i + 1
 	}

@@ -39,7 +39,7 @@ func TestKeyIsRedacted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := verifier.Verify([]byte("{}"), zenduty.Sign(secret, []byte("{}"))); err != nil {
+	if _, err := verifier.Verify([]byte("{}"), zenduty.Sign(secret, []byte("{}")), now); err != nil {
 		t.Fatal(err)
 	}
 	type settings struct{ Keys []zenduty.Key }

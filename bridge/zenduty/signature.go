@@ -12,7 +12,7 @@ import (
 // HTTP header names are case-insensitive; this is how Zenduty's guide writes it.
 const SignatureHeader = "X-SIGNATURE"
 
-// What can be wrong with a signature. All three mean: do not accept the webhook.
+// What can be wrong with a signature. All four mean: do not accept the webhook.
 var (
 	// ErrMissingSignature reports an empty or absent signature.
 	ErrMissingSignature = errors.New("signature missing")
@@ -22,6 +22,9 @@ var (
 	// ErrWrongSignature reports a signature that no key makes for any rendering
 	// the mode allows.
 	ErrWrongSignature = errors.New("signature wrong")
+	// ErrKeyNotValid reports a signature of a key that is not valid at the time. It is
+	// to be told to operators only: to the sender, it is wrong like any other.
+	ErrKeyNotValid = errors.New("signed with a key outside its time")
 )
 
 // signatureLen is the length of 32 bytes in base64, padding included.

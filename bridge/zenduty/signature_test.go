@@ -52,7 +52,7 @@ func TestSignatureSpelling(t *testing.T) {
 		{"hex", strings.Repeat("0f", 32), zenduty.ErrMalformedSignature},
 		{"zero digest", strings.Repeat("A", 43) + "=", zenduty.ErrWrongSignature},
 	} {
-		if _, err := v.Verify(body, test.signature); !errors.Is(err, test.want) {
+		if _, err := v.Verify(body, test.signature, now); !errors.Is(err, test.want) {
 			t.Errorf("%s (%q): got %v, want %v", test.name, test.signature, err, test.want)
 		}
 	}
@@ -61,7 +61,7 @@ func TestSignatureSpelling(t *testing.T) {
 func TestMalformedSignatureSaysWhy(t *testing.T) {
 	v := newVerifier(t, zenduty.ModeRaw, secret)
 	const want = "signature malformed: 64 characters, base64 of HMAC-SHA256 has 44"
-	if _, err := v.Verify(nil, strings.Repeat("0f", 32)); err == nil || err.Error() != want {
+	if _, err := v.Verify(nil, strings.Repeat("0f", 32), now); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
+	"time"
 )
 
 // Verifier checks webhooks against a set of keys. It is safe for concurrent use
@@ -14,6 +16,7 @@ import (
 type Verifier struct {
 	mode  Mode
 	names []string // of the keys, in order
+	valid []validity
 	// macs holds one HMAC a key. Setting one up costs as much as hashing a short
 	// body, so they are kept. The secrets live in the pool's closure and in the
 	// hashes only: printing a Verifier does not show them.
@@ -51,25 +54,45 @@ func NewVerifier(mode Mode, keys []Key) (*Verifier, error) {
 	if err := checkKeys(keys); err != nil {
 		return nil, err
 	}
-	v := &Verifier{mode: mode, names: make([]string, len(keys))}
+	v := &Verifier{mode: mode, names: make([]string, len(keys)), valid: make([]validity, len(keys))}
 	secrets := make([][]byte, len(keys))
 	for i, k := range keys {
-		v.names[i], secrets[i] = k.Name, []byte(k.Secret)
+		v.names[i], v.valid[i], secrets[i] = k.Name, validity{k.NotBefore, k.NotAfter}, []byte(k.Secret)
 	}
 	v.macs.New = func() any { return newMACs(secrets) }
 	return v, nil
 }
 
-// Verify returns how body was signed, or ErrMissingSignature,
-// ErrMalformedSignature or ErrWrongSignature. The errors hold nothing of the
-// body or the keys and are safe to log.
+// Renderings are those that a Match can have.
+func (v *Verifier) Renderings() []Rendering {
+	switch v.mode {
+	case ModeNone:
+		return []Rendering{RenderingNone}
+	case ModeRaw:
+		return []Rendering{RenderingRaw}
+	}
+	return []Rendering{RenderingRaw, RenderingDumps, RenderingPayloadDumps}
+}
+
+// Keys are the names of the keys that a Match can have, in order: none under
+// ModeNone. The caller owns the list.
+func (v *Verifier) Keys() []string {
+	if v.mode == ModeNone {
+		return nil
+	}
+	return slices.Clone(v.names)
+}
+
+// Verify returns how body, which arrived at a time, was signed, or
+// ErrMissingSignature, ErrMalformedSignature, ErrWrongSignature or ErrKeyNotValid.
+// The errors hold nothing of the body or the keys and are safe to log.
 //
 // The json.dumps renderings are made at most once, and only when the body as
 // sent did not match. They are refused for documents that different readers
 // could take differently: with duplicate keys or with anything after the end.
 // A signed payload verifies inside any document around it; since only the
 // signed bytes are returned, that gives a sender nothing.
-func (v *Verifier) Verify(body []byte, signature string) (Match, error) {
+func (v *Verifier) Verify(body []byte, signature string, at time.Time) (Match, error) {
 	if v.mode == ModeNone {
 		return Match{Rendering: RenderingNone, Body: body}, nil
 	}
@@ -79,12 +102,12 @@ func (v *Verifier) Verify(body []byte, signature string) (Match, error) {
 	}
 	m := v.macs.Get().(*macs)
 	defer v.macs.Put(m)
-	m.want = want
+	m.want, m.valid, m.at, m.outside = want, v.valid, at, 0
 	if i := m.match(body); i >= 0 {
 		return Match{Rendering: RenderingRaw, Key: v.names[i], Body: body}, nil
 	}
 	if v.mode == ModeRaw {
-		return Match{}, ErrWrongSignature
+		return Match{}, m.failure()
 	}
 	return v.verifyDumps(m, body)
 }
@@ -93,18 +116,18 @@ func (v *Verifier) Verify(body []byte, signature string) (Match, error) {
 func (v *Verifier) verifyDumps(m *macs, body []byte) (Match, error) {
 	doc, payload, err := render(nil, body)
 	if err != nil {
-		return Match{}, fmt.Errorf("%w for the body as sent, and it has no json.dumps rendering: %w", ErrWrongSignature, err)
+		return Match{}, fmt.Errorf("%w for the body as sent, and it has no json.dumps rendering: %w", m.failure(), err)
 	}
 	if i := m.match(doc); i >= 0 {
 		return Match{Rendering: RenderingDumps, Key: v.names[i], Body: doc}, nil
 	}
 	if payload == nil {
-		return Match{}, ErrWrongSignature
+		return Match{}, m.failure()
 	}
 	if i := m.match(payload); i >= 0 {
 		return Match{Rendering: RenderingPayloadDumps, Key: v.names[i], Body: payload}, nil
 	}
-	return Match{}, ErrWrongSignature
+	return Match{}, m.failure()
 }
 
 // macs is the state of one verification: an HMAC for each key, and the digests
@@ -113,6 +136,10 @@ type macs struct {
 	hashes []hash.Hash
 	want   [sha256.Size]byte
 	got    [sha256.Size]byte
+
+	valid   []validity // of the keys
+	at      time.Time
+	outside int // 1 once a key that is not valid at that time has matched
 }
 
 func newMACs(secrets [][]byte) *macs {
@@ -123,9 +150,10 @@ func newMACs(secrets [][]byte) *macs {
 	return m
 }
 
-// match returns the index of the first key under which message has the wanted
+// match returns the index of the first valid key under which message has the wanted
 // digest, or -1. Every key is tried and every comparison takes the same time, so
-// the time taken tells nothing of how close a forgery came or which key fits.
+// the time taken tells nothing of how close a forgery came or which key fits, nor
+// that it is one outside its time.
 func (m *macs) match(message []byte) int {
 	found := -1
 	for i := len(m.hashes) - 1; i >= 0; i-- {
@@ -133,7 +161,19 @@ func (m *macs) match(message []byte) int {
 		h.Reset()
 		h.Write(message)
 		equal := subtle.ConstantTimeCompare(h.Sum(m.got[:0]), m.want[:])
-		found = subtle.ConstantTimeSelect(equal, i, found)
+		if m.valid[i].holds(m.at) {
+			found = subtle.ConstantTimeSelect(equal, i, found)
+		} else {
+			m.outside |= equal
+		}
 	}
 	return found
+}
+
+// failure is why no match was found.
+func (m *macs) failure() error {
+	if m.outside == 1 {
+		return ErrKeyNotValid
+	}
+	return ErrWrongSignature
 }

@@ -9,11 +9,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
+
+// now is when the tests' webhooks arrive.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // newVerifier names the keys k1, k2 and so on.
 func newVerifier(t testing.TB, mode zenduty.Mode, secrets ...string) *zenduty.Verifier {
@@ -71,7 +75,7 @@ func TestVectors(t *testing.T) {
 
 func checkVector(t *testing.T, mode zenduty.Mode, vec vector, want *zenduty.Rendering) {
 	t.Helper()
-	match, err := newVerifier(t, mode, "another key", vec.Key).Verify(vec.Body, vec.Signature)
+	match, err := newVerifier(t, mode, "another key", vec.Key).Verify(vec.Body, vec.Signature, now)
 	if want == nil {
 		if err == nil {
 			t.Errorf("%s: verified as %q, want it refused", mode, match.Rendering)
@@ -98,7 +102,7 @@ func TestVerifyErrors(t *testing.T) {
 		{"not JSON", `{"a":}`, "signature wrong for the body as sent, and it has no json.dumps rendering: byte 5: expected a value"},
 		{"duplicate", `{"a":1, "\u0061":2}`, "signature wrong for the body as sent, and it has no json.dumps rendering: byte 8: the same key twice in an object"},
 	} {
-		_, err := v.Verify([]byte(test.body), wrong)
+		_, err := v.Verify([]byte(test.body), wrong, now)
 		if !errors.Is(err, zenduty.ErrWrongSignature) || err.Error() != test.want {
 			t.Errorf("%s: got %v, want %s", test.name, err, test.want)
 		}
@@ -120,7 +124,7 @@ func TestMatchBody(t *testing.T) {
 		{dumps, zenduty.RenderingDumps},
 		{payload, zenduty.RenderingPayloadDumps},
 	} {
-		got, err := v.Verify([]byte(doc), zenduty.Sign(secret, []byte(test.signed)))
+		got, err := v.Verify([]byte(doc), zenduty.Sign(secret, []byte(test.signed)), now)
 		want := zenduty.Match{Rendering: test.want, Key: "k1", Body: []byte(test.signed)}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -146,7 +150,7 @@ func TestPayloadMember(t *testing.T) {
 		{"twice", `{"payload":[1],"payload":[1]}`, `[1]`, false},
 		{"empty message", `{"a":1}`, ``, false},
 	} {
-		match, err := v.Verify([]byte(test.body), zenduty.Sign(secret, []byte(test.signed)))
+		match, err := v.Verify([]byte(test.body), zenduty.Sign(secret, []byte(test.signed)), now)
 		if got := err == nil; got != test.want {
 			t.Errorf("%s: got %q, %v, want verified %v", test.name, match.Body, err, test.want)
 		}
@@ -159,7 +163,7 @@ func TestRawMatchAliasesTheBody(t *testing.T) {
 		newVerifier(t, zenduty.ModeAuto, secret),
 		newVerifier(t, zenduty.ModeNone),
 	} {
-		match, err := v.Verify(body, zenduty.Sign(secret, body))
+		match, err := v.Verify(body, zenduty.Sign(secret, body), now)
 		if err != nil || &match.Body[0] != &body[0] || len(match.Body) != len(body) {
 			t.Errorf("got %q, %v, want the body itself", match.Body, err)
 		}
@@ -169,7 +173,7 @@ func TestRawMatchAliasesTheBody(t *testing.T) {
 func TestModeNoneIgnoresSignatures(t *testing.T) {
 	v := newVerifier(t, zenduty.ModeNone, secret)
 	for _, signature := range []string{"", "rubbish", zenduty.Sign("another", nil)} {
-		got, err := v.Verify([]byte("body"), signature)
+		got, err := v.Verify([]byte("body"), signature, now)
 		want := zenduty.Match{Rendering: zenduty.RenderingNone, Body: []byte("body")}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%q: %v (-want +got):\n%s", signature, err, diff)
@@ -182,7 +186,7 @@ func TestKeyRotation(t *testing.T) {
 	body, pretty := []byte(`{"a": 1}`), []byte("{\n\"a\":1}")
 	for key, want := range map[string]string{"old": "k1", "new": "k2", "newest": "k4", "other": ""} {
 		for _, sent := range [][]byte{body, pretty} {
-			if match, _ := v.Verify(sent, zenduty.Sign(key, body)); match.Key != want {
+			if match, _ := v.Verify(sent, zenduty.Sign(key, body), now); match.Key != want {
 				t.Errorf("signed with %q: got key %q, want %q", key, match.Key, want)
 			}
 		}
@@ -204,6 +208,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 		{"empty name", zenduty.ModeRaw, []zenduty.Key{key, {Secret: "t"}}, `key 2: the name is empty: give every key a name, it labels metrics`},
 		{"same name", zenduty.ModeRaw, []zenduty.Key{key, {Name: "b", Secret: "t"}, {Name: "a", Secret: "u"}}, `key 3: the name "a" is taken by key 1: rename one`},
 		{"empty secret", zenduty.ModeRaw, []zenduty.Key{{Name: "b"}}, `key "b": the secret is empty: set the signing key that Zenduty shows for the webhook`},
+		{"ends before it begins", zenduty.ModeRaw, []zenduty.Key{{Name: "b", Secret: "t", NotBefore: now, NotAfter: now.Add(-1)}}, `key "b": it ends before it begins: put NotAfter behind NotBefore`},
 		{"empty secret, none", zenduty.ModeNone, []zenduty.Key{{Name: "b"}}, `key "b": the secret is empty: set the signing key that Zenduty shows for the webhook`},
 	} {
 		v, err := zenduty.NewVerifier(test.mode, test.keys)
@@ -218,7 +223,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 
 func TestDefaultModeIsAuto(t *testing.T) {
 	v := newVerifier(t, "", secret)
-	match, err := v.Verify([]byte("[ ]"), zenduty.Sign(secret, []byte("[]")))
+	match, err := v.Verify([]byte("[ ]"), zenduty.Sign(secret, []byte("[]")), now)
 	if err != nil || match.Rendering != zenduty.RenderingDumps {
 		t.Errorf("got %q, %v, want %q", match.Rendering, err, zenduty.RenderingDumps)
 	}
@@ -238,11 +243,11 @@ func TestVerifyConcurrently(t *testing.T) {
 				if i%2 == 1 {
 					sent = bytes.ReplaceAll(signed, []byte(" "), []byte("\n"))
 				}
-				match, err := v.Verify(sent, zenduty.Sign(fmt.Sprint("key ", key), signed))
+				match, err := v.Verify(sent, zenduty.Sign(fmt.Sprint("key ", key), signed), now)
 				if err != nil || match.Key != fmt.Sprint("k", key+1) || !bytes.Equal(match.Body, signed) {
 					t.Errorf("%s: got %+v, %v", sent, match, err)
 				}
-				if _, err := v.Verify(sent, zenduty.Sign("other", signed)); err == nil {
+				if _, err := v.Verify(sent, zenduty.Sign("other", signed), now); err == nil {
 					t.Errorf("%s: verified with a foreign key", sent)
 				}
 			}

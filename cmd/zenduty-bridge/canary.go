@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
@@ -84,14 +85,15 @@ func (c checkup) post(ctx context.Context, source string, body []byte) answer {
 		return answer{Outcome: err.Error()}
 	}
 	defer t.client.CloseIdleConnections()
-	t.authenticate(c.cfg.Sources[source])
+	t.authenticate(c.cfg.Sources[source], time.Now())
 	return t.post(ctx, body)
 }
 
-// authenticate takes a source's first key, as any would do, and its credentials.
-func (t *target) authenticate(s config.Source) {
-	if len(s.Keys) > 0 {
-		t.key = s.Keys[0].Key.Reveal()
+// authenticate takes a source's first key that is valid, as any such would do, and its
+// credentials.
+func (t *target) authenticate(s config.Source, now time.Time) {
+	if i := slices.IndexFunc(s.Keys, func(k config.Key) bool { return k.Valid(now) }); i >= 0 {
+		t.key = s.Keys[i].Key.Reveal()
 	}
 	if s.BasicAuth != nil {
 		t.user, t.password = s.BasicAuth.Username, s.BasicAuth.Password.Reveal()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/health"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
@@ -27,12 +28,12 @@ func (c checkup) disk() health.Disk {
 
 // audit writes nothing, neither to the disk nor to NATS.
 func (c checkup) audit(ctx context.Context) []publisher.Finding {
-	found := append(auditConfig(c.cfg), c.disk().Check()...)
+	found := append(auditConfig(c.cfg, time.Now()), c.disk().Check()...)
 	return slices.Concat(found, []publisher.Finding{health.CheckClock()}, publisher.Audit(ctx, c.nats, int64(c.cfg.Ingress.MaxBodyBytes)))
 }
 
 // auditConfig finds what a valid configuration may still have against it.
-func auditConfig(c config.Config) []publisher.Finding {
+func auditConfig(c config.Config, now time.Time) []publisher.Finding {
 	var unsigned []string
 	for _, name := range sourceNames(c) {
 		if s := c.Sources[name]; s.Signature == config.SignatureNone && s.BasicAuth == nil {
@@ -55,7 +56,38 @@ func auditConfig(c config.Config) []publisher.Finding {
 			Remedy: "set spool.retention to the longest time in which such a loss would be noticed (24h is usual)",
 		}
 	}
-	return []publisher.Finding{signatures, history}
+	return append([]publisher.Finding{signatures, history}, auditKeys(c, now)...)
+}
+
+// expiresSoon is how long before its end a key is worth a finding.
+const expiresSoon = 7 * 24 * time.Hour
+
+// auditKeys looks at the times of keys: one finding for all if there is nothing to say.
+func auditKeys(c config.Config, now time.Time) (found []publisher.Finding) {
+	for _, name := range sourceNames(c) {
+		s := c.Sources[name]
+		if s.Signature != config.SignatureNone && !slices.ContainsFunc(s.Keys, func(k config.Key) bool { return k.Valid(now) }) {
+			found = append(found, publisher.Finding{
+				Check: "keys", On: name, Severity: publisher.SeverityError, What: "no key of source " + name + " is valid now",
+				Why:    "every webhook of the source is refused with 401",
+				Remedy: "give the source the key that Zenduty signs with now (sources.<name>.keys), or mend not_before and not_after",
+			})
+		}
+		for _, k := range s.Keys {
+			if k.Valid(now) && k.Expired(now.Add(expiresSoon)) {
+				found = append(found, publisher.Finding{
+					Check: "keys", On: name, Severity: publisher.SeverityWarning,
+					What:   fmt.Sprintf("key %s of source %s expires at %s", k.Name, name, k.NotAfter.Format(time.RFC3339)),
+					Why:    "what Zenduty signs with it after that is refused with 401",
+					Remedy: "see that Zenduty signs with another one by then (zenduty-bridge status shows each key's last use), or move not_after",
+				})
+			}
+		}
+	}
+	if found == nil {
+		found = []publisher.Finding{{Check: "keys", Severity: publisher.SeverityOK, What: "every source has a valid key, and none expires within 7 days"}}
+	}
+	return found
 }
 
 func sourceNames(c config.Config) []string { return slices.Sorted(maps.Keys(c.Sources)) }

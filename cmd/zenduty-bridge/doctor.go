@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/health"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
@@ -51,7 +52,7 @@ func examine(ctx context.Context, c checkup) []publisher.Finding {
 	bridge, runs := checkBridge(ctx, c.cfg.Admin)
 	found = append(found, bridge)
 	if !runs && c.cfg.NATS.URL == "" {
-		found = append(found, auditConfig(c.cfg)...)
+		found = append(found, auditConfig(c.cfg, time.Now())...)
 		found = append(found, c.disk().Check()...)
 		found = append(found, health.CheckClock(), publisher.Finding{
 			Check: "nats", Severity: publisher.SeverityWarning, What: "NATS and the stream were not looked at: the embedded server runs within serve only",

@@ -62,7 +62,7 @@ func TestRenderIsJSONDumps(t *testing.T) {
 				if diff := cmp.Diff(string(dumps), string(body)); diff != "" {
 					t.Error("not as json.dumps writes it:", diff)
 				}
-				if match, err := verifier.Verify(body, zenduty.Sign("secret", body)); err != nil || match.Rendering != zenduty.RenderingRaw {
+				if match, err := verifier.Verify(body, zenduty.Sign("secret", body), time.Now()); err != nil || match.Rendering != zenduty.RenderingRaw {
 					t.Errorf("Verify = %v, %v", match.Rendering, err)
 				}
 				fields, err := zenduty.ReadFields(body)

@@ -67,7 +67,7 @@ func newSources(c config.Config, log *slog.Logger) (map[string]*ingress.Source, 
 	for name, s := range c.Sources {
 		keys := make([]zenduty.Key, len(s.Keys))
 		for i, k := range s.Keys {
-			keys[i] = zenduty.Key{Name: k.Name, Secret: k.Key.Reveal()}
+			keys[i] = zenduty.Key{Name: k.Name, Secret: k.Key.Reveal(), NotBefore: k.NotBefore, NotAfter: k.NotAfter}
 		}
 		verifier, err := zenduty.NewVerifier(zenduty.Mode(s.Signature), keys)
 		if err != nil {

@@ -72,7 +72,7 @@ func TestWebhooksAreZendutys(t *testing.T) {
 	}
 	bodies, follow := map[string]bool{}, inOrder()
 	posted := func(r *http.Request, body []byte) {
-		if _, err := verifier.Verify(body, r.Header.Get(zenduty.SignatureHeader)); err != nil {
+		if _, err := verifier.Verify(body, r.Header.Get(zenduty.SignatureHeader), time.Now()); err != nil {
 			t.Errorf("%v: %s", err, body)
 		}
 		fields, err := zenduty.ReadFields(body)
