@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,7 @@ type Options struct {
 	BackoffMin, BackoffMax time.Duration
 
 	// Sources are the names of those that webhooks come from: Trace finds the
-	// incidents of these by their unique_id.
+	// incidents of these by their unique_id. See AddSources.
 	Sources []string
 
 	Logger     *slog.Logger          // default slog.Default
@@ -83,6 +84,7 @@ type Bridge struct {
 	started   time.Time
 
 	operations chan operation
+	sources    sync.Map // names as keys: those that webhooks come or came from
 	view       view
 	duplicates duplicates
 }
@@ -106,5 +108,14 @@ func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
 	if opts.Registerer != nil {
 		opts.Registerer.MustRegister(b.lag, b.healed)
 	}
+	b.AddSources(opts.Sources...)
 	return b
+}
+
+// AddSources adds to Options.Sources. None is ever taken away: what has come from one
+// is relayed, healed, replayed and found whether or not more can come.
+func (b *Bridge) AddSources(names ...string) {
+	for _, name := range names {
+		b.sources.Store(name, nil)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
@@ -64,7 +65,7 @@ const (
 // duplicate window. A replay is not healed.
 type Replays struct {
 	bridge  *Bridge
-	aliases map[string]string // services' unique_ids to what stands in their subjects
+	aliases atomic.Pointer[map[string]string] // services' unique_ids to what stands in their subjects
 
 	mu      sync.Mutex
 	kept    []*keptReplay // oldest first
@@ -85,8 +86,14 @@ func NewReplays(b *Bridge, aliases map[string]string) (*Replays, error) {
 			k.State, k.Error = ReplayStopped, "the bridge ended while it ran"
 		}
 	}
-	return &Replays{bridge: b, aliases: aliases, kept: kept}, nil
+	s := &Replays{bridge: b, kept: kept}
+	s.SetServices(aliases)
+	return s, nil
 }
+
+// SetServices puts others in the place of the aliases, for replays that begin from then
+// on. They are kept.
+func (s *Replays) SetServices(aliases map[string]string) { s.aliases.Store(&aliases) }
 
 // Start begins a replay and returns at once.
 func (s *Replays) Start(request ReplayRequest) (Replay, error) {

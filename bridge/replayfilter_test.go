@@ -111,6 +111,13 @@ func TestReplayPlan(t *testing.T) {
 	if diff := cmp.Diff(want, plan.Groups); diff != "" {
 		t.Error(diff)
 	}
+	replays.SetServices(map[string]string{"svc-1": "payment"})
+	for alias, want := range map[string]int64{"payment": 4, "checkout": 0, "svc-1": 4} {
+		plan, err := replays.Plan(t.Context(), ReplayRequest{ReplayFilter: ReplayFilter{Services: []string{alias}}}, 0, time.Minute)
+		if err != nil || plan.Webhooks != want {
+			t.Errorf("service %s: %d webhooks, want %d, %v", alias, plan.Webhooks, want, err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := replays.Plan(ctx, ReplayRequest{}, 0, time.Minute); !errors.Is(err, context.Canceled) {

@@ -39,7 +39,7 @@ func (s *Replays) Plan(ctx context.Context, request ReplayRequest, from uint64, 
 		return ReplayPlan{}, err
 	}
 	tally := replayTally{groups: map[ReplayGroup]int64{}}
-	c := newChoice(request.ReplayFilter, time.Now(), s.aliases)
+	c := newChoice(request.ReplayFilter, time.Now(), *s.aliases.Load())
 	for began, more := time.Now(), true; more; {
 		var err error
 		if from, more, err = s.bridge.choose(ctx, c, from, true, tally.add); err != nil {

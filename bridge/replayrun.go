@@ -58,7 +58,7 @@ type replaying struct {
 func newReplaying(s *Replays, k *keptReplay, cancel context.CancelCauseFunc) *replaying {
 	r := &replaying{
 		Replays: s, kept: k, cancel: cancel, ended: make(chan struct{}), saved: time.Now(),
-		choice:   newChoice(k.Request.ReplayFilter, k.Started, s.aliases),
+		choice:   newChoice(k.Request.ReplayFilter, k.Started, *s.aliases.Load()),
 		limit:    rate.NewLimiter(rate.Inf, 1),
 		outcomes: outcomes{wake: make(chan struct{}, 1)}, done: map[uint64]bool{},
 	}

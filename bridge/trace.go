@@ -98,8 +98,8 @@ func parseID(text string) (spool.ID, error) {
 // incident's own records are read.
 func (b *Bridge) traceIncident(ctx context.Context, q Query, t *Trace) error {
 	keys := map[uint64]bool{}
-	for _, source := range b.opts.Sources {
-		if q.Source == "" || q.Source == source {
+	for name := range b.sources.Range {
+		if source := name.(string); q.Source == "" || q.Source == source {
 			e := envelope{Source: source, Incident: q.Incident}
 			keys[e.orderingKey()] = true
 		}

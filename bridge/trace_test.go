@@ -173,6 +173,27 @@ func TestTraceWithoutRelay(t *testing.T) {
 	})
 }
 
+// What has come from a source is found by its incident from the moment it may come, and
+// ever after.
+func TestTraceOfAnAddedSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openSpool(t, vfs.NewMem())
+		defer s.Close()
+		b := New(s, newBroker(), Options{Sources: []string{"zenduty"}, Logger: quiet})
+		old, added := acceptFrom(t, b, "zenduty", body("a", 1)), acceptFrom(t, b, "added", body("a", 1))
+		if got := ids(t, b, Query{Incident: "a"}, []string{old, added}); got != "0" {
+			t.Errorf("before: %q", got)
+		}
+		b.AddSources("added")
+		if got := ids(t, b, Query{Incident: "a"}, []string{old, added}); got != "10" {
+			t.Errorf("after: %q", got)
+		}
+		if got := ids(t, b, Query{Incident: "a", Source: "zenduty"}, []string{old, added}); got != "0" {
+			t.Errorf("of the other: %q", got)
+		}
+	})
+}
+
 // A record that cannot be read is told of as far as its entry goes.
 func TestTraceDamaged(t *testing.T) {
 	s := openSpool(t, vfs.NewMem())

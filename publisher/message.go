@@ -62,7 +62,7 @@ func (p *Publisher) subject(m *Message) string {
 	if m.Canary {
 		return CanaryPrefix + "." + Token(m.Source)
 	}
-	if alias, ok := p.opts.Services[m.Service]; ok {
+	if alias, ok := (*p.services.Load())[m.Service]; ok {
 		aliased := *m
 		aliased.Service = alias
 		return p.opts.Subject.For(&aliased)

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 )
+
+// Aliases hold for what is published after they were set.
+func TestSetServices(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), func(o *Options) { o.Services = map[string]string{"svc": "checkout"} })
+	ensure(t, p)
+	for n, test := range []struct {
+		aliases map[string]string
+		want    string
+	}{
+		{map[string]string{"svc": "checkout"}, "checkout"}, // as in Options
+		{map[string]string{"svc": "payment"}, "payment"},
+		{map[string]string{"other": "payment"}, "svc"},
+		{nil, "svc"},
+	} {
+		if n > 0 {
+			p.SetServices(test.aliases)
+		}
+		if r := send(t, p, incident(test.want+strconv.Itoa(n))); r.err != nil {
+			t.Fatal(r.err)
+		}
+		got, err := stream(t, s.ClientURL()).GetLastMsgForSubject(t.Context(), "zenduty.incident.triggered.*")
+		if err != nil || got.Subject != "zenduty.incident.triggered."+test.want {
+			t.Errorf("%v: %+v, %v", test.aliases, got, err)
+		}
+	}
+}
 
 func TestHeader(t *testing.T) {
 	at := time.Date(2020, 5, 21, 19, 42, 16, 372614000, time.FixedZone("", 3600))

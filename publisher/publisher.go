@@ -55,11 +55,12 @@ func (o Options) withDefaults() Options {
 
 // Publisher is a connection to JetStream. Its methods may be called concurrently.
 type Publisher struct {
-	opts    Options
-	metrics *metrics
-	tracer  trace.Tracer // nil without tracing
-	nc      *nats.Conn
-	js      jetstream.JetStream
+	opts     Options
+	services atomic.Pointer[map[string]string] // replaced, never changed
+	metrics  *metrics
+	tracer   trace.Tracer // nil without tracing
+	nc       *nats.Conn
+	js       jetstream.JetStream
 
 	mu      sync.Mutex
 	unacked map[*nats.Msg]outcome // by the message as the client hands it back
@@ -82,6 +83,7 @@ func New(opts Options) (*Publisher, error) {
 		changed: make(chan struct{}, 1), quit: make(chan struct{}),
 		reports: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
+	p.SetServices(opts.Services)
 	p.lookedAt.Store(math.MaxUint64) // at none yet
 	p.since.Store(time.Now().UnixNano())
 	nc, err := nats.Connect(p.opts.URL, p.connOptions()...)
@@ -159,6 +161,10 @@ func (p *Publisher) reported(err error) {
 	}
 	p.reports.Do(func() { p.opts.Logger.Warn("NATS reported an error", "error", err) })
 }
+
+// SetServices puts others in the place of Options.Services, for what is published from
+// then on. The publisher keeps them.
+func (p *Publisher) SetServices(aliases map[string]string) { p.services.Store(&aliases) }
 
 // Ready tells whether a message handed to Publish now has a chance: a connection
 // to NATS stands.

@@ -13,13 +13,23 @@ import (
 // access decides who may call what. Reads are open. Guarded routes need the token
 // where there is one; where there is none, they are answered on loopback only.
 type access struct {
-	token    [sha256.Size]byte // its hash
-	hasToken bool
-	loopback atomic.Bool // the server listens there, and nowhere else
+	token    atomic.Pointer[[sha256.Size]byte] // its hash; nil where there is none
+	loopback atomic.Bool                       // the server listens there, and nowhere else
 }
 
 func newAccess(token string) *access {
-	return &access{token: sha256.Sum256([]byte(token)), hasToken: token != ""}
+	a := &access{}
+	a.setToken(token)
+	return a
+}
+
+func (a *access) setToken(token string) {
+	if token == "" {
+		a.token.Store(nil)
+		return
+	}
+	hash := sha256.Sum256([]byte(token))
+	a.token.Store(&hash)
 }
 
 var (
@@ -36,13 +46,14 @@ func (a *access) listens(at net.Addr) {
 
 // permits is nil if r may be answered.
 func (a *access) permits(r *http.Request, guarded bool) error {
+	token := a.token.Load()
 	switch {
-	case !a.hasToken && a.loopback.Load() && !isLocal(r.Host):
+	case token == nil && a.loopback.Load() && !isLocal(r.Host):
 		return errHost
 	case !guarded:
 		return nil
-	case a.hasToken:
-		return a.checkToken(r)
+	case token != nil:
+		return checkToken(r, token)
 	case !a.loopback.Load():
 		return errExposed
 	}
@@ -50,13 +61,13 @@ func (a *access) permits(r *http.Request, guarded bool) error {
 }
 
 // checkToken compares in constant time.
-func (a *access) checkToken(r *http.Request) error {
+func checkToken(r *http.Request, want *[sha256.Size]byte) error {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return errNoToken
 	}
 	hash := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	if subtle.ConstantTimeCompare(hash[:], a.token[:]) != 1 {
+	if subtle.ConstantTimeCompare(hash[:], want[:]) != 1 {
 		return errWrongToken
 	}
 	return nil

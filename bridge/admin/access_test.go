@@ -52,3 +52,29 @@ func TestAccess(t *testing.T) {
 		})
 	}
 }
+
+// Another token takes the place of the one before at once, and so does none.
+func TestTokenIsReplaced(t *testing.T) {
+	a := newAccess("old")
+	a.listens(&net.TCPAddr{IP: net.IPv4zero})
+	permits := func(token string) error {
+		return a.permits(&http.Request{Host: "bridge", Header: http.Header{"Authorization": {"Bearer " + token}}}, true)
+	}
+	for _, step := range []struct {
+		set      string
+		old, new error
+	}{
+		{"old", nil, errWrongToken},
+		{"new", errWrongToken, nil},
+		{"", errExposed, errExposed},
+		{"old", nil, errWrongToken},
+	} {
+		a.setToken(step.set)
+		if err := permits("old"); !errors.Is(err, step.old) {
+			t.Errorf("%q is set, old: %v, want %v", step.set, err, step.old)
+		}
+		if err := permits("new"); !errors.Is(err, step.new) {
+			t.Errorf("%q is set, new: %v, want %v", step.set, err, step.new)
+		}
+	}
+}

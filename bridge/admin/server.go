@@ -77,6 +77,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.http.Serve(l)
 }
 
+// SetToken puts another token in the place of Options.Token; "" is none.
+func (s *Server) SetToken(token string) { s.access.setToken(token) }
+
 // Shutdown stops taking requests and returns when those begun are answered, or
 // with ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

@@ -515,6 +515,9 @@ func TestMetricsLint(t *testing.T) {
 	want := `
 		# HELP zenduty_bridge_signature_matches_total Authentic webhooks, by the rendering whose signature matched and the name of the key.
 		# TYPE zenduty_bridge_signature_matches_total counter
+		zenduty_bridge_signature_matches_total{key="",rendering="none",source="basic"} 0
+		zenduty_bridge_signature_matches_total{key="default",rendering="json.dumps",source="zenduty"} 0
+		zenduty_bridge_signature_matches_total{key="default",rendering="json.dumps of payload",source="zenduty"} 0
 		zenduty_bridge_signature_matches_total{key="default",rendering="raw",source="zenduty"} 1
 	`
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "zenduty_bridge_signature_matches_total"); err != nil {

@@ -2,25 +2,41 @@ package ingress
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
 
 type metrics struct {
 	webhooks *prometheus.CounterVec
 	matches  *prometheus.CounterVec
 	seconds  prometheus.Histogram
-	last     map[string]prometheus.Gauge // by source
+	last     *prometheus.GaugeVec
+	keyUsed  *prometheus.GaugeVec
+}
+
+// sourceMetrics are a source's own, made beforehand. A request in hand while its source
+// is removed counts on in them, where nobody looks any more, and so does not bring the
+// source's series back.
+type sourceMetrics struct {
+	outcomes map[string]prometheus.Counter
+	last     prometheus.Gauge
+	keys     map[string]keyMetrics // by name; "" is that of unsigned webhooks
+}
+
+type keyMetrics struct {
+	matches map[zenduty.Rendering]prometheus.Counter
+	used    prometheus.Gauge // nil of unsigned webhooks
 }
 
 // outcomeCanary is how canaries are counted, in place of their status.
 const outcomeCanary = "canary"
 
-// newMetrics registers with r, which may be nil. What can be counted of a source is
-// there from the start as 0, so that the first of a kind shows in a rate.
-func newMetrics(sources map[string]*Source, r prometheus.Registerer) *metrics {
+// newMetrics registers with r, which may be nil.
+func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "zenduty_bridge_webhooks_total",
@@ -35,36 +51,106 @@ func newMetrics(sources map[string]*Source, r prometheus.Registerer) *metrics {
 			Help:    "Time from a request's header to its answer, body and fsync included.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 15),
 		}),
-		last: map[string]prometheus.Gauge{},
-	}
-	last := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "zenduty_bridge_last_webhook_timestamp_seconds",
-		Help: "When the last webhook of the source was answered with 200, canaries aside; 0 before the first since the start.",
-	}, []string{"source"})
-	for name := range sources {
-		for _, status := range []bridge.Status{bridge.Accepted, bridge.Duplicate, bridge.Quarantined} {
-			m.webhooks.WithLabelValues(name, string(status))
-		}
-		m.webhooks.WithLabelValues(name, outcomeCanary)
-		m.last[name] = last.WithLabelValues(name)
-		for _, r := range slices.Concat(refusals, []refusal{unforeseen}) {
-			if r.outcome != "not_found" && r.outcome != "unknown_source" {
-				m.webhooks.WithLabelValues(name, r.outcome)
-			}
-		}
+		last: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "zenduty_bridge_last_webhook_timestamp_seconds",
+			Help: "When the last webhook of the source was answered with 200, canaries aside; 0 before the first since the start.",
+		}, []string{"source"}),
+		keyUsed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "zenduty_bridge_key_last_used_timestamp_seconds",
+			Help: "When the last webhook came that was signed with the key, canaries aside; 0 before the first since the start.",
+		}, []string{"source", "key"}),
 	}
 	if r != nil {
-		r.MustRegister(m.webhooks, m.matches, m.seconds, last)
+		r.MustRegister(m.webhooks, m.matches, m.seconds, m.last, m.keyUsed)
 	}
 	return m
 }
 
-// took counts a webhook that is answered with 200.
-func (m *metrics) took(source string, receipt bridge.Receipt) {
-	if receipt.Canary {
-		m.webhooks.WithLabelValues(source, outcomeCanary).Inc()
+// of makes a source's metrics, or finds those that are there. What can be counted of it
+// is there from then on as 0, so that the first of a kind shows in a rate.
+func (m *metrics) of(source string, v *zenduty.Verifier) *sourceMetrics {
+	s := &sourceMetrics{outcomes: map[string]prometheus.Counter{}, last: m.last.WithLabelValues(source), keys: map[string]keyMetrics{}}
+	for _, outcome := range []string{string(bridge.Accepted), string(bridge.Duplicate), string(bridge.Quarantined), outcomeCanary} {
+		s.outcomes[outcome] = m.webhooks.WithLabelValues(source, outcome)
+	}
+	for _, r := range slices.Concat(refusals, []refusal{unforeseen}) {
+		if r.outcome != "not_found" && r.outcome != "unknown_source" {
+			s.outcomes[r.outcome] = m.webhooks.WithLabelValues(source, r.outcome)
+		}
+	}
+	for _, key := range labels(v) {
+		k := keyMetrics{matches: map[zenduty.Rendering]prometheus.Counter{}}
+		for _, rendering := range v.Renderings() {
+			k.matches[rendering] = m.matches.WithLabelValues(source, string(rendering), key)
+		}
+		if key != "" {
+			k.used = m.keyUsed.WithLabelValues(source, key)
+		}
+		s.keys[key] = k
+	}
+	return s
+}
+
+// labels are what a verifier's matches have for their key.
+func labels(v *zenduty.Verifier) []string {
+	if keys := v.Keys(); len(keys) > 0 {
+		return keys
+	}
+	return []string{""}
+}
+
+// forget takes away what sources no longer has of what was there before.
+func (m *metrics) forget(before, sources map[string]*Source) {
+	for name, source := range before {
+		now := sources[name]
+		if now == nil {
+			for _, vec := range []*prometheus.MetricVec{m.webhooks.MetricVec, m.matches.MetricVec, m.last.MetricVec, m.keyUsed.MetricVec} {
+				vec.DeletePartialMatch(prometheus.Labels{"source": name})
+			}
+			continue
+		}
+		for key, k := range source.metrics.keys {
+			if _, stays := now.metrics.keys[key]; !stays {
+				m.keyUsed.DeleteLabelValues(name, key)
+			}
+			for rendering := range k.matches {
+				if now.metrics.keys[key].matches[rendering] == nil {
+					m.matches.DeleteLabelValues(name, string(rendering), key)
+				}
+			}
+		}
+	}
+}
+
+// refused counts a request that is not answered with 200. source is nil for one that
+// is of none.
+func (m *metrics) refused(source *Source, outcome string) {
+	if source != nil && source.metrics.outcomes[outcome] != nil {
+		source.metrics.outcomes[outcome].Inc()
 		return
 	}
-	m.webhooks.WithLabelValues(source, string(receipt.Status)).Inc()
-	m.last[source].SetToCurrentTime()
+	m.webhooks.WithLabelValues(unknownSource, outcome).Inc()
+}
+
+// unknownSource is the label of all sources that there are not.
+const unknownSource = "unknown"
+
+// matched counts an authentic webhook.
+func (s *sourceMetrics) matched(m zenduty.Match) { s.keys[m.Key].matches[m.Rendering].Inc() }
+
+// used notes that a key has signed a webhook of Zenduty's.
+func (s *sourceMetrics) used(key string, at time.Time) {
+	if gauge := s.keys[key].used; gauge != nil {
+		gauge.Set(float64(at.UnixMilli()) / 1000)
+	}
+}
+
+// took counts a webhook that is answered with 200.
+func (s *sourceMetrics) took(receipt bridge.Receipt) {
+	if receipt.Canary {
+		s.outcomes[outcomeCanary].Inc()
+		return
+	}
+	s.outcomes[string(receipt.Status)].Inc()
+	s.last.SetToCurrentTime()
 }

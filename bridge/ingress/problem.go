@@ -73,8 +73,11 @@ func refusalOf(err error) refusal {
 // answerError is the one place that makes an answer of an error.
 func (s *Server) answerError(err error, c echo.Context) {
 	r := refusalOf(err)
-	name := s.sourceLabel(c)
-	s.metrics.webhooks.WithLabelValues(name, r.outcome).Inc()
+	source, name := s.sourceOf(c), unknownSource
+	if source != nil {
+		name = source.name
+	}
+	s.metrics.refused(source, r.outcome)
 	s.logRefusal(c, name, r, err)
 	describe(c, name, r.outcome, "")
 	if c.Response().Committed {
@@ -84,7 +87,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	s.closeIfStopping(header)
 	switch r.status {
 	case http.StatusUnauthorized:
-		header.Set(echo.HeaderWWWAuthenticate, s.challenge(name))
+		header.Set(echo.HeaderWWWAuthenticate, challenge(source))
 	case http.StatusTooManyRequests:
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(1/s.opts.FailedAuthRate))))
 	case http.StatusServiceUnavailable:
@@ -101,17 +104,18 @@ func writeProblem(w http.ResponseWriter, r refusal) {
 	})
 }
 
-// sourceLabel is the source's name, or one name for all that there are not.
-func (s *Server) sourceLabel(c echo.Context) string {
-	if name := strings.TrimPrefix(c.Request().URL.Path, "/webhooks/"); s.sources[name] != nil {
-		return name
+// sourceOf is the source that the request began with, or else was meant for; nil if
+// there is none of that name.
+func (s *Server) sourceOf(c echo.Context) *Source {
+	if source, ok := c.Get(sourceOfRequest).(*Source); ok {
+		return source
 	}
-	return "unknown"
+	return s.source(strings.TrimPrefix(c.Request().URL.Path, "/webhooks/"))
 }
 
 // challenge is what RFC 9110, section 11.6.1, wants with a 401.
-func (s *Server) challenge(name string) string {
-	if source := s.sources[name]; source != nil && source.BasicAuth != nil {
+func challenge(source *Source) string {
+	if source != nil && source.BasicAuth != nil {
 		return `Basic realm="zenduty-bridge", charset="UTF-8"`
 	}
 	return zenduty.SignatureHeader

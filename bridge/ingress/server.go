@@ -74,7 +74,7 @@ type Accepter interface {
 // Server answers webhooks.
 type Server struct {
 	accepter Accepter
-	sources  map[string]*Source
+	sources  atomic.Pointer[map[string]*Source] // replaced, never changed
 	opts     Options
 	metrics  *metrics
 	failures *failureLimiter
@@ -85,17 +85,18 @@ type Server struct {
 	stopping    atomic.Bool
 }
 
-// New returns a server for the sources, by name.
+// New returns a server for the sources, by name, which are its own from then on.
 func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 	opts = opts.withDefaults()
 	s := &Server{
-		accepter: accepter, sources: sources, opts: opts,
-		metrics:  newMetrics(sources, opts.Registerer),
+		accepter: accepter, opts: opts,
+		metrics:  newMetrics(opts.Registerer),
 		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
 
 		connections: connections{open: map[*conn]struct{}{}},
 	}
+	s.SetSources(sources)
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
 	e.POST(route, s.webhook)
@@ -111,3 +112,18 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 	}
 	return s
 }
+
+// SetSources puts others in the place of the sources, which are the server's own from
+// then on. A request in hand ends with what it began with. Metrics of a source or a key
+// that stays go on, the others' are there no more. It is called by one at a time.
+func (s *Server) SetSources(sources map[string]*Source) {
+	for name, source := range sources {
+		source.name, source.metrics = name, s.metrics.of(name, source.Verifier)
+	}
+	if before := s.sources.Swap(&sources); before != nil {
+		s.metrics.forget(*before, sources)
+	}
+}
+
+// source is the one of that name, nil if there is none.
+func (s *Server) source(name string) *Source { return (*s.sources.Load())[name] }

@@ -10,10 +10,14 @@ import (
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
 
-// Source is who may post to /webhooks/{name}.
+// Source is who may post to /webhooks/{name}. It belongs to the server that it was
+// given to.
 type Source struct {
 	Verifier  *zenduty.Verifier
 	BasicAuth *BasicAuth // required as well when not nil
+
+	name    string
+	metrics *sourceMetrics
 }
 
 var (

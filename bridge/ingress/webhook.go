@@ -24,11 +24,22 @@ func (s *Server) webhook(c echo.Context) error {
 		tracing.Observe(s.metrics.seconds, time.Since(began).Seconds(), trace.SpanContextFromContext(c.Request().Context()))
 	}()
 
-	name := c.Param("source")
-	source, ok := s.sources[name]
-	if !ok {
+	source := s.source(c.Param("source"))
+	if source == nil {
 		return errUnknownSource
 	}
+	err := s.take(c, source, began)
+	if err != nil {
+		c.Set(sourceOfRequest, source)
+	}
+	return err
+}
+
+// sourceOfRequest is the name under which a failed request has its source, which may be
+// configured otherwise by now.
+const sourceOfRequest = "source"
+
+func (s *Server) take(c echo.Context, source *Source, began time.Time) error {
 	buffer := newBuffer()
 	if err := readBody(buffer, c.Response(), c.Request(), s.opts.MaxBodyBytes); err != nil {
 		return err
@@ -37,21 +48,24 @@ func (s *Server) webhook(c echo.Context) error {
 	if err != nil {
 		return s.failures.orTooMany(c.Request(), err)
 	}
-	s.metrics.matches.WithLabelValues(name, string(match.Rendering), match.Key).Inc()
+	source.metrics.matched(match)
 
 	// The sender going away is no reason to stop: what arrived whole is kept.
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(c.Request().Context()), began.Add(s.opts.AnswerDeadline), errDeadline)
 	defer cancel()
 	receipt, err := s.accepter.Accept(ctx, bridge.Webhook{
-		Source: name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
+		Source: source.name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
 		Traceparent: traceparent(c.Request()),
 	})
+	if !receipt.Canary { // nor with an error: it was signed all the same
+		source.metrics.used(match.Key, began)
+	}
 	if err != nil {
 		return err // the spool may have the body still
 	}
 	reuse(buffer)
-	s.metrics.took(name, receipt)
-	describe(c, name, string(receipt.Status), receipt.ID)
+	source.metrics.took(receipt)
+	describe(c, source.name, string(receipt.Status), receipt.ID)
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
 }
