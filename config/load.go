@@ -27,12 +27,23 @@ const (
 // The Config is as complete as it could be made even then. Relative paths start at
 // the working directory, wherever they were given.
 func Load(f Flags, getenv func(string) (string, bool)) (Config, error) {
+	c, _, err := LoadFiles(f, getenv)
+	return c, err
+}
+
+// LoadFiles is Load, and lists the files that it has read, or tried to.
+func LoadFiles(f Flags, getenv func(string) (string, bool)) (Config, []string, error) {
 	if getenv == nil {
 		getenv = func(string) (string, bool) { return "", false }
 	}
 	l := newLoader(getenv)
+	l.load(f)
+	return l.config, l.files, l.faults.err()
+}
+
+func (l *loader) load(f Flags) {
 	if f.Config != nil && *f.Config != "" && !l.readConfig(*f.Config) {
-		return l.config, l.faults.err()
+		return
 	}
 	l.applyFlags(f)
 	l.applySigningKey()
@@ -43,7 +54,6 @@ func Load(f Flags, getenv func(string) (string, bool)) (Config, error) {
 	l.readSecrets()
 	l.checkFiles()
 	l.validate()
-	return l.config, l.faults.err()
 }
 
 // loader is a Load under way.
@@ -51,6 +61,7 @@ type loader struct {
 	config Config
 	places places
 	faults faults
+	files  []string // that were read
 	getenv func(string) (string, bool)
 }
 
@@ -86,6 +97,7 @@ func (l *loader) getSecret(name string) (string, bool) {
 
 // readConfig applies the file; false means that it holds no settings to go on with.
 func (l *loader) readConfig(path string) bool {
+	l.files = append(l.files, path)
 	data, err := readFile(path, maxFileBytes)
 	if err == nil && len(data) > maxFileBytes {
 		err = errors.New("is too large for a configuration file (over 1 MiB)")
@@ -241,6 +253,7 @@ func (l *loader) readSecret(key string, secret *Secret, file *string) {
 	case secret.text != nil:
 		*secret = NewSecret(trimLineEnds(secret.Reveal()))
 	case *file != "":
+		l.files = append(l.files, *file)
 		read, err := readSecret(*file)
 		if err != nil {
 			l.reject(key+"_file", "%w", err)
@@ -263,6 +276,7 @@ func (l *loader) checkFiles() {
 		if f.path == "" {
 			continue
 		}
+		l.files = append(l.files, f.path)
 		if err := checkFile(f.path); err != nil {
 			l.reject(f.key, "%w", err)
 		}

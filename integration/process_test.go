@@ -113,6 +113,7 @@ type bridgeProcess struct {
 
 	dataDir string
 	args    []string
+	env     []string // besides what every bridge is given, and in place of it
 }
 
 const signingKey = "8b0c51d2-6f4e-4a57-9d3f-1c2e5a7b9d10"
@@ -121,7 +122,13 @@ const signingKey = "8b0c51d2-6f4e-4a57-9d3f-1c2e5a7b9d10"
 // where. More arguments may be given; NATS is embedded unless they say otherwise.
 func startBridge(t *testing.T, dataDir string, args ...string) *bridgeProcess {
 	t.Helper()
-	b := (&bridgeProcess{dataDir: dataDir, args: args}).launch(t)
+	return (&bridgeProcess{dataDir: dataDir, args: args}).start(t)
+}
+
+// start is launch, and waits.
+func (b *bridgeProcess) start(t *testing.T) *bridgeProcess {
+	t.Helper()
+	b = b.launch(t)
 	eventually(t, 30*time.Second, "the bridge's first lines", func() bool { return b.announced() || b.hasEnded() })
 	if b.hasEnded() {
 		t.Fatalf("the bridge ended at once: %v", b.err)
@@ -132,10 +139,10 @@ func startBridge(t *testing.T, dataDir string, args ...string) *bridgeProcess {
 // launch runs a bridge like b and does not wait for it.
 func (b *bridgeProcess) launch(t *testing.T) *bridgeProcess {
 	t.Helper()
-	b = &bridgeProcess{dataDir: b.dataDir, args: b.args}
+	b = &bridgeProcess{dataDir: b.dataDir, args: b.args, env: b.env}
 	cmd := exec.Command(bridgeBinary, append([]string{"serve", "--data-dir", b.dataDir, "--listen", "127.0.0.1:0",
 		"--admin-listen", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--spool-ballast-bytes", "4MiB"}, b.args...)...)
-	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL=")
+	cmd.Env = append(append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey, "NATS_URL="), b.env...)
 	b.process = start(t, cmd, b.logged)
 	return b
 }
@@ -149,7 +156,7 @@ func startBridgeAt(t *testing.T, dataDir string, args ...string) *bridgeProcess 
 // again runs a bridge that has ended once more, on its directory and its port.
 func (b *bridgeProcess) again(t *testing.T) *bridgeProcess {
 	t.Helper()
-	return startBridge(t, b.dataDir, b.args...)
+	return b.start(t)
 }
 
 func (b *bridgeProcess) hasEnded() bool {

@@ -159,3 +159,36 @@ func TestReadmeCrashTable(t *testing.T) {
 		t.Errorf("README.md names %s, which is no test", name)
 	}
 }
+
+// The README's two steps of a rotation are configurations.
+func TestReadmeRotation(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "### Rotating a key")
+	section, _, _ = strings.Cut(section, "\n## ")
+	s, blocks := newSettings(t), fenced(section, "yaml")
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks of YAML", len(blocks))
+	}
+	before, _, _ := strings.Cut(blocks[0], "      - ")
+	var names []string
+	for _, step := range []string{blocks[0], before + strings.ReplaceAll(blocks[1], "\n   ", "\n")[3:]} {
+		for _, name := range []string{"2025", "2026"} {
+			s.write(name+".key", name)
+		}
+		s.write("bridge.yaml", strings.ReplaceAll(step, "/etc/zenduty-bridge", s.dir))
+		path := s.path("bridge.yaml")
+		c, err := config.Load(config.Flags{Config: &path}, nil)
+		if err != nil {
+			t.Errorf("%v in\n%s", err, step)
+		}
+		for _, key := range c.Sources["zenduty"].Keys {
+			names = append(names, key.Name+" "+key.Key.Reveal())
+		}
+	}
+	if diff := cmp.Diff([]string{"2025 2025", "2025 2025", "2026 2026"}, names); diff != "" {
+		t.Error(diff)
+	}
+}

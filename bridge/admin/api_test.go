@@ -51,6 +51,7 @@ func (s bridgeStub) Status(context.Context) (Status, error) {
 		Sources: []Source{{
 			Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 1},
 			Matches: []Match{{Rendering: "raw", Key: "default", Webhooks: 1}},
+			Keys:    []Key{{Name: "default", NotBefore: past, NotAfter: past, State: KeyExpired, LastUsed: past}, {Name: "next", State: KeyValid}},
 		}},
 	}, s.err
 }

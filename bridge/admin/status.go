@@ -33,7 +33,27 @@ type Source struct {
 	Signature string            `json:"signature"` // auto, raw or none
 	Webhooks  map[string]uint64 `json:"webhooks"`  // requests by outcome, as in zenduty_bridge_webhooks_total; without those that are 0
 	Matches   []Match           `json:"matches"`   // authentic webhooks
+	Keys      []Key             `json:"keys"`      // in the order of the configuration
 }
+
+// Key is a signing key and when it was last of use.
+type Key struct {
+	Name      string    `json:"name"`
+	NotBefore time.Time `json:"not_before,omitzero"`
+	NotAfter  time.Time `json:"not_after,omitzero"`
+	State     KeyState  `json:"state"`
+	LastUsed  time.Time `json:"last_used,omitzero"` // since the bridge was started, canaries aside
+}
+
+// KeyState is whether a key is valid.
+type KeyState string
+
+// A key is in one of three states.
+const (
+	KeyNotYetValid KeyState = "not_yet_valid"
+	KeyValid       KeyState = "valid"
+	KeyExpired     KeyState = "expired"
+)
 
 // Match is what signatures were found to be of.
 type Match struct {

@@ -46,7 +46,8 @@ func (c *demoCommand) Run(p *program) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	key := rand.Text()
 	cfg := demoConfig(dir, key)
-	s, err := startService(cfg, newLogger(p.stderr, cfg.Log), nil)
+	log, _ := newLogger(p.stderr, cfg.Log)
+	s, err := startService(cfg, log, nil)
 	if err != nil {
 		return err
 	}

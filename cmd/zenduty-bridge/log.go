@@ -10,13 +10,16 @@ import (
 	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
 
-// newLogger writes text to a terminal and JSON to anything else, unless told.
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level}
+// newLogger writes text to a terminal and JSON to anything else, unless told. What it
+// leaves out can be changed by the level.
+func newLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	level.Set(c.Level)
+	options := &slog.HandlerOptions{Level: level}
 	if c.Format == config.LogText || (c.Format == config.LogAuto && isTerminal(w)) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(w, options)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(slog.NewJSONHandler(w, options)), level
 }
 
 // isTerminal tells whether what is written to or read from v is a person's.

@@ -45,6 +45,8 @@ type program struct {
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) (string, bool)
+
+	hangups <-chan os.Signal // each SIGHUP; nil if they are not caught
 }
 
 // Exit codes.
@@ -60,12 +62,13 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func main() {
+	hangups := catchHangups()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() { // the second signal is the operating system's default: leave at once
 		<-ctx.Done()
 		stop()
 	}()
-	p := &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv}
+	p := &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.LookupEnv, hangups: hangups}
 	os.Exit(p.main(os.Args[1:]))
 }
 
@@ -82,6 +85,9 @@ func (p *program) main(args []string) int {
 	}
 	if err != nil {
 		return p.fail(p.misused(err), exitUsage)
+	}
+	if command.Command() != "serve" && p.hangups != nil {
+		releaseHangups(p.hangups)
 	}
 	if err := command.Run(p); err != nil {
 		return p.fail(err, exitCode(err))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/admin"
+	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
 
 // Status implements admin.Statuses.
@@ -32,23 +34,40 @@ func (s *service) sources() ([]admin.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gather metrics: %w", err)
 	}
-	list := []admin.Source{}
-	for name, source := range s.cfg.Sources {
-		one := admin.Source{Name: name, Signature: source.Signature, Webhooks: map[string]uint64{}, Matches: []admin.Match{}}
-		each(families, "zenduty_bridge_webhooks_total", name, func(labels prometheus.Labels, n uint64) {
-			one.Webhooks[labels["outcome"]] = n
+	list, now := []admin.Source{}, time.Now()
+	for name, source := range s.live.Load().Sources {
+		one := admin.Source{Name: name, Signature: source.Signature, Webhooks: map[string]uint64{}, Matches: []admin.Match{}, Keys: []admin.Key{}}
+		each(families, "zenduty_bridge_webhooks_total", name, func(labels prometheus.Labels, n float64) {
+			one.Webhooks[labels["outcome"]] = uint64(n)
 		})
-		each(families, "zenduty_bridge_signature_matches_total", name, func(labels prometheus.Labels, n uint64) {
-			one.Matches = append(one.Matches, admin.Match{Rendering: labels["rendering"], Key: labels["key"], Webhooks: n})
+		each(families, "zenduty_bridge_signature_matches_total", name, func(labels prometheus.Labels, n float64) {
+			one.Matches = append(one.Matches, admin.Match{Rendering: labels["rendering"], Key: labels["key"], Webhooks: uint64(n)})
 		})
+		used := map[string]time.Time{}
+		each(families, "zenduty_bridge_key_last_used_timestamp_seconds", name, func(labels prometheus.Labels, seconds float64) {
+			used[labels["key"]] = time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
+		})
+		for _, k := range source.Keys {
+			one.Keys = append(one.Keys, admin.Key{Name: k.Name, NotBefore: k.NotBefore, NotAfter: k.NotAfter, State: keyState(k, now), LastUsed: used[k.Name]})
+		}
 		list = append(list, one)
 	}
 	slices.SortFunc(list, func(a, b admin.Source) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
 }
 
-// each calls found for the counters of a family and source that are not 0.
-func each(families []*dto.MetricFamily, name, source string, found func(labels prometheus.Labels, n uint64)) {
+func keyState(k config.Key, now time.Time) admin.KeyState {
+	switch {
+	case k.Valid(now):
+		return admin.KeyValid
+	case k.Expired(now):
+		return admin.KeyExpired
+	}
+	return admin.KeyNotYetValid
+}
+
+// each calls found for the counters and gauges of a family and source that are not 0.
+func each(families []*dto.MetricFamily, name, source string, found func(labels prometheus.Labels, value float64)) {
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
@@ -58,8 +77,8 @@ func each(families []*dto.MetricFamily, name, source string, found func(labels p
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}
-			if n := m.GetCounter().GetValue(); labels["source"] == source && n > 0 {
-				found(labels, uint64(n))
+			if value := m.GetCounter().GetValue() + m.GetGauge().GetValue(); labels["source"] == source && value > 0 {
+				found(labels, value)
 			}
 		}
 	}

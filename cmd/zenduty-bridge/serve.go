@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,21 +33,23 @@ type serveCommand struct {
 
 // Run serves until p.ctx ends or the bridge cannot go on.
 func (c *serveCommand) Run(p *program) error {
-	cfg, err := p.load(c.Flags)
-	if err != nil {
-		return err
+	read := func() reading { return readConfig(c.Flags, p.getenv) }
+	first := read()
+	if first.err != nil {
+		return usageError{first.err}
 	}
-	log := newLogger(p.stderr, cfg.Log)
+	log, level := newLogger(p.stderr, first.cfg.Log)
 	tuneCollector(p.getenv)
 	tracing, err := newTracing(p.getenv, log)
 	if err != nil {
 		return err
 	}
-	s, err := startService(cfg, log, tracing)
+	s, err := startService(first.cfg, log, tracing)
 	if err != nil {
 		return err
 	}
 	s.announce()
+	go newReloader(s, level, read, first).run(p.ctx, p.hangups)
 	return s.run(p.ctx)
 }
 
@@ -67,7 +70,8 @@ func tuneCollector(getenv func(string) (string, bool)) {
 
 // service is a whole running bridge, its parts in the order they are started.
 type service struct {
-	cfg      config.Config
+	cfg      config.Config                 // as it was at the start
+	live     atomic.Pointer[config.Config] // cfg, but for what was reloaded since
 	log      *slog.Logger
 	registry *prometheus.Registry
 	started  time.Time
@@ -102,6 +106,7 @@ func startService(cfg config.Config, log *slog.Logger, tracing *sdktrace.TracerP
 		stopping: make(chan struct{}), drain: make(chan struct{}),
 		failures: make(chan error, 3), relayed: make(chan struct{}), audited: make(chan struct{}),
 	}
+	s.live.Store(&cfg)
 	if err := s.start(); err != nil {
 		_ = s.release() // what went wrong first is what to tell
 		return nil, err
@@ -185,10 +190,13 @@ func (s *service) openStores() (err error) {
 }
 
 func (s *service) auditorOptions() health.Options {
-	c := checkup{cfg: s.cfg, nats: s.probing, ingress: "http://" + reachable(s.webhooks.Addr().String())}
+	checkup := func() checkup {
+		return checkup{cfg: *s.live.Load(), nats: s.probing, ingress: "http://" + reachable(s.webhooks.Addr().String())}
+	}
 	return health.Options{
-		Audit: c.audit, Interval: s.cfg.Audit.Interval, Canaries: c.canaries, CanaryInterval: s.cfg.Audit.CanaryInterval,
-		Disk: c.disk(), Logger: s.log, Registerer: s.registry,
+		Audit: func(ctx context.Context) []publisher.Finding { return checkup().audit(ctx) }, Interval: s.cfg.Audit.Interval,
+		Canaries: func(ctx context.Context) []publisher.Finding { return checkup().canaries(ctx) }, CanaryInterval: s.cfg.Audit.CanaryInterval,
+		Disk: checkup().disk(), Logger: s.log, Registerer: s.registry,
 	}
 }
 
@@ -240,7 +248,7 @@ func (s *service) readyMetric() prometheus.Collector {
 // announce says what a newcomer needs to know.
 func (s *service) announce() {
 	for name := range s.cfg.Sources {
-		s.log.Info("taking webhooks", "listen", s.webhooks.Addr().String(), "url_for_zenduty", "https://<your public host>/webhooks/"+name)
+		s.announceSource(name)
 	}
 	where, what := s.cfg.NATS.URL, "external"
 	if s.nats != nil {
@@ -248,6 +256,10 @@ func (s *service) announce() {
 	}
 	s.log.Info("publishing to NATS", "nats", what, "url", where, "stream", s.cfg.NATS.Stream.Name, "subscribe_to", s.publisher.Feed())
 	s.log.Info("serving operators", "metrics", "http://"+s.operators.Addr().String()+"/metrics", "ready", "/readyz", "version", version)
+}
+
+func (s *service) announceSource(name string) {
+	s.log.Info("taking webhooks", "listen", s.webhooks.Addr().String(), "url_for_zenduty", "https://<your public host>/webhooks/"+name)
 }
 
 // run returns when ctx has ended and everything is closed in order (nil), or when

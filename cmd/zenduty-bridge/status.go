@@ -257,8 +257,28 @@ func (s display) sourceLines(status *admin.Status) []string {
 		for _, m := range source.Matches {
 			lines = append(lines, fmt.Sprintf("  %d signed over %s by key %s", m.Webhooks, m.Rendering, m.Key))
 		}
+		for _, k := range source.Keys {
+			lines = append(lines, "  "+s.keyLine(k, status.Now))
+		}
 	}
 	return lines
+}
+
+// keyLine is a key, when it is valid if not always, and when it was last of use.
+func (s display) keyLine(k admin.Key, now time.Time) string {
+	line := "key " + k.Name
+	switch {
+	case k.State == admin.KeyExpired:
+		line += ", " + s.paint.paint(yellow, "expired at "+k.NotAfter.Format(time.RFC3339))
+	case k.State == admin.KeyNotYetValid:
+		line += ", " + s.paint.paint(yellow, "valid from "+k.NotBefore.Format(time.RFC3339))
+	case !k.NotAfter.IsZero():
+		line += ", valid until " + k.NotAfter.Format(time.RFC3339)
+	}
+	if k.LastUsed.IsZero() {
+		return line + ", not used since the start"
+	}
+	return line + ", last used " + spanText(now.Sub(k.LastUsed)) + " ago"
 }
 
 func lastLines(status *admin.Status) []string {

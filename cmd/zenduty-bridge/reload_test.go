@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/zenduty-bridge/zenduty-bridge/config"
+)
+
+// What is seen is decided on when two looks in a row have seen the same, and once.
+func TestLooksTwice(t *testing.T) {
+	good := reading{cfg: config.Default()}
+	half, bad := reading{err: errors.New("half written")}, reading{err: errors.New("bad")}
+	for name, test := range map[string]struct {
+		looks   []reading
+		refused float64
+	}{
+		"nothing changes":               {[]reading{good, good, good}, 0},
+		"while it is written":           {[]reading{half, good, good}, 0},
+		"while it is written, twice":    {[]reading{half, good, half, good}, 0},
+		"while it is written, and bad":  {[]reading{half, bad, good}, 0},
+		"it is bad":                     {[]reading{half, bad, bad}, 1},
+		"it stays bad":                  {[]reading{bad, bad, bad, bad}, 1},
+		"it is bad in one way, another": {[]reading{bad, bad, half, half, half}, 2},
+	} {
+		var log bytes.Buffer
+		s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), registry: prometheus.NewRegistry()}
+		looks := test.looks
+		r := newReloader(s, nil, func() reading {
+			next := looks[0]
+			looks = looks[1:]
+			return next
+		}, good)
+		for range test.looks {
+			r.look()
+		}
+		if got := testutil.ToFloat64(r.metrics.refused); got != test.refused || strings.Count(log.String(), "configuration refused") != int(test.refused) {
+			t.Errorf("%s: %v times refused, want %v\n%s", name, got, test.refused, &log)
+		}
+	}
+}
+
+// Each thing that is wrong is a line of its own.
+func TestEveryFaultIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), registry: prometheus.NewRegistry()}
+	r := newReloader(s, nil, nil, reading{})
+	r.decide(reading{err: errors.Join(errors.New("one"), errors.New("two"))}, "SIGHUP")
+	for _, want := range []string{`cause=SIGHUP error=one` + "\n", `cause=SIGHUP error=two` + "\n"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %q in\n%s", want, &log)
+		}
+	}
+	if testutil.ToFloat64(r.metrics.successful) != 0 {
+		t.Error("counted as a success")
+	}
+}
