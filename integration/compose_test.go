@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ type compose struct {
 	project string
 }
 
-func startCompose(t *testing.T) *compose {
+// newCompose is a project of which nothing runs yet.
+func newCompose(t *testing.T) *compose {
 	t.Helper()
 	needDocker(t)
 	c := &compose{t: t, project: "zenduty-bridge-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))}
@@ -30,6 +32,12 @@ func startCompose(t *testing.T) *compose {
 	default:
 		unavailable(t, "neither docker compose nor docker-compose is here")
 	}
+	return c
+}
+
+func startCompose(t *testing.T) *compose {
+	t.Helper()
+	c := newCompose(t)
 	if out, err := c.run("up", "-d", "--build"); err != nil {
 		if strings.Contains(out, "pull") || strings.Contains(out, "registry") || strings.Contains(out, "not found") {
 			unavailable(t, "images not to be had (without a registry: integration/standins/build.sh): "+out)
@@ -114,8 +122,9 @@ func TestComposeCarriesWebhooks(t *testing.T) {
 	if !report.clean() || report.found != 6 {
 		t.Error(report)
 	}
-	eventually(t, time.Minute, "the container is healthy", func() bool { return c.inspect().State.Health.Status == "healthy" })
-	c.checkHardening()
+	eventually(t, time.Minute, "the container is healthy", func() bool { return c.inspect("bridge").State.Health.Status == "healthy" })
+	c.checkHardening("bridge", "65532:65532")
+	c.checkHardening("nats", "")
 }
 
 // postUntilTaken posts one incident, waiting for the container's port to open.
@@ -134,7 +143,7 @@ func (c *compose) streamHolds(natsURL string, n uint64) bool {
 	return err == nil && messages == n
 }
 
-// inspection is what docker inspect tells of the bridge's container.
+// inspection is what docker inspect tells of a container.
 type inspection struct {
 	State struct {
 		Health struct{ Status string }
@@ -142,14 +151,23 @@ type inspection struct {
 	Config     struct{ User string }
 	HostConfig struct {
 		ReadonlyRootfs bool
+		Privileged     bool
+		CapAdd         []string
 		CapDrop        []string
 		SecurityOpt    []string
+		Binds          []string
+		PidMode        string
+		NetworkMode    string
+	}
+	Mounts []struct {
+		Type, Destination string
+		RW                bool
 	}
 }
 
-func (c *compose) inspect() inspection {
+func (c *compose) inspect(service string) inspection {
 	c.t.Helper()
-	out, err := exec.Command("docker", "inspect", c.must("ps", "-q", "bridge")).Output()
+	out, err := exec.Command("docker", "inspect", c.must("ps", "-q", service)).Output()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -160,11 +178,55 @@ func (c *compose) inspect() inspection {
 	return found[0]
 }
 
-func (c *compose) checkHardening() {
+// checkHardening: a container was given no more than it needs, by what the engine says
+// of it and by what the kernel says of its process.
+func (c *compose) checkHardening(service, user string) {
 	c.t.Helper()
-	i := c.inspect()
-	if i.Config.User != "65532:65532" || !i.HostConfig.ReadonlyRootfs ||
-		strings.Join(i.HostConfig.CapDrop, "") != "ALL" || !strings.Contains(strings.Join(i.HostConfig.SecurityOpt, ""), "no-new-privileges") {
-		c.t.Errorf("the container may do more than it needs: %+v", i)
+	i := c.inspect(service)
+	h := i.HostConfig
+	options := strings.Join(h.SecurityOpt, " ")
+	if i.Config.User != user || !h.ReadonlyRootfs || h.Privileged || len(h.CapAdd) > 0 || strings.Join(h.CapDrop, "") != "ALL" ||
+		!strings.Contains(options, "no-new-privileges") || strings.Contains(options, "unconfined") || h.PidMode == "host" || h.NetworkMode == "host" {
+		c.t.Errorf("the container of %s may do more than it needs: %+v", service, i)
 	}
+	for _, m := range i.Mounts {
+		if m.RW && (m.Type != "volume" || m.Destination != "/data") {
+			c.t.Errorf("the container of %s can write to %s", service, m.Destination)
+		}
+	}
+	status := c.processStatus(service)
+	for field, want := range map[string]string{
+		"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "CapBnd": "0000000000000000", "NoNewPrivs": "1",
+		"Seccomp": "2", // a filter
+	} {
+		if status[field] != want {
+			c.t.Errorf("the process of %s has %s %s, want %s", service, field, status[field], want)
+		}
+	}
+	if id, _, _ := strings.Cut(user, ":"); id != "" && status["Uid"] != strings.Join([]string{id, id, id, id}, "\t") {
+		c.t.Errorf("the process of %s is of user %q", service, status["Uid"])
+	}
+}
+
+// processStatus is /proc/1/status of a container, read from another one, since these
+// have no shell, and the engine's machine may be another.
+func (c *compose) processStatus(service string) map[string]string {
+	c.t.Helper()
+	out := outputOf(c.t, "docker", "run", "--rm", "--pid", "container:"+c.must("ps", "-q", service), goImage(c.t), "cat", "/proc/1/status")
+	status := map[string]string{}
+	for line := range strings.Lines(out) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.TrimSpace(value)
+	}
+	return status
+}
+
+// goImage is the image that the Dockerfile builds with.
+func goImage(t *testing.T) string {
+	t.Helper()
+	match := regexp.MustCompile(`(?m)^ARG GO_IMAGE=(\S+)$`).FindStringSubmatch(readText(t, "../deployments/docker/Dockerfile"))
+	if match == nil {
+		t.Fatal("the Dockerfile names no Go image")
+	}
+	return match[1]
 }

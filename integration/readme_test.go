@@ -15,16 +15,22 @@ import (
 	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
 
-// readmeTable is the rows below a table's header, cells trimmed, code marks off.
+// readmeTable is a table of the README.
 func readmeTable(t *testing.T, header string) [][]string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	return tableOf(t, "../README.md", header)
+}
+
+// tableOf is the rows below a table's header, cells trimmed, code marks off.
+func tableOf(t *testing.T, path, header string) [][]string {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, after, found := strings.Cut(string(text), header+"\n")
 	if !found {
-		t.Fatalf("README.md has no table %s", header)
+		t.Fatalf("%s has no table %s", path, header)
 	}
 	var rows [][]string
 	for line := range strings.Lines(after) {

@@ -69,6 +69,55 @@ func FuzzSubject(f *testing.F) {
 	})
 }
 
+// FuzzSubjectTemplate holds templates, prefixes and the subjects made with them
+// against the server's own reading of subjects, whatever the webhook holds.
+func FuzzSubjectTemplate(f *testing.F) {
+	for _, template := range []string{DefaultSubject, "ops.{source}.{event_type}.{service}.{incident}", "alerts.{service}.{event_type}", "a", "a.{event_type}.b", "$SYS.>", "{event_type}.a", "a..b", "a.{x}"} {
+		f.Add(template, "again", "triggered", "checkout", "vuwt")
+	}
+	f.Add(DefaultSubject, "a.>", "*", ">", "$JS.API")
+	f.Add(DefaultSubject, "$SYS", "a.b", "x\r\nPUB y 0", "\xff")
+	f.Fuzz(func(t *testing.T, template, prefix, eventType, service, incident string) {
+		subject, err := ParseSubject(template)
+		if err != nil {
+			return
+		}
+		wildcard := subject.Wildcard()
+		if !server.IsValidSubject(wildcard) || server.SubjectsCollide(wildcard, "$SYS.>") || server.SubjectsCollide(wildcard, "$JS.>") {
+			t.Fatalf("%q is taken, whose stream would be on %q", template, wildcard)
+		}
+		made := subject.For(&Message{EventType: eventType, Service: service, Source: eventType, Incident: incident})
+		if !server.IsValidPublishSubject(made) || !server.SubjectMatchesFilter(made, wildcard) {
+			t.Errorf("%q is not one subject of %q", made, wildcard)
+		}
+		checkLive(t, subject, made)
+		if CheckPrefix(prefix) != nil {
+			return
+		}
+		if replayed := prefix + "." + made; !server.IsValidPublishSubject(replayed) || server.SubjectsCollide(replayed, "$SYS.>") || server.SubjectsCollide(replayed, "$JS.>") {
+			t.Errorf("prefix %q is taken, and makes %q", prefix, replayed)
+		}
+	})
+}
+
+// checkLive: the server takes the live feed's mapping, which leads from what is
+// published to what is subscribed to, and never back into the stream.
+func checkLive(t *testing.T, subject Subject, made string) {
+	t.Helper()
+	live := subject.Live()
+	if live == "" {
+		return
+	}
+	mapping, err := server.NewSubjectTransform(subject.Wildcard(), subject.liveMapping())
+	if err != nil {
+		t.Fatalf("the server refuses to republish %q to %q: %v", subject.Wildcard(), subject.liveMapping(), err)
+	}
+	fed, err := mapping.Match(made)
+	if err != nil || !server.IsValidPublishSubject(fed) || !server.SubjectMatchesFilter(fed, live) || server.SubjectsCollide(live, subject.Wildcard()) {
+		t.Errorf("%q is republished to %q, %v, which is not of %q alone", made, fed, err, live)
+	}
+}
+
 func TestSubjectTemplate(t *testing.T) {
 	message := &Message{EventType: "triggered", Service: "checkout", Source: "zenduty", Incident: "vuwt"}
 	for _, test := range []struct{ template, subject, wildcard, live, mapping string }{

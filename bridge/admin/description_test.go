@@ -20,7 +20,7 @@ type described struct {
 	guarded map[string]bool // by operation, whether it has a security requirement
 }
 
-func readDescription(t *testing.T) *described {
+func readDescription(t testing.TB) *described {
 	t.Helper()
 	var doc map[string]any
 	if err := yaml.Unmarshal(description, &doc); err != nil {
@@ -51,7 +51,7 @@ func readDescription(t *testing.T) *described {
 }
 
 // asJSON is a document of YAML as the validator wants it.
-func asJSON(t *testing.T, doc any) any {
+func asJSON(t testing.TB, doc any) any {
 	t.Helper()
 	text, err := json.Marshal(doc)
 	if err != nil {

@@ -61,7 +61,7 @@ func (a *accepter) Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt
 	return bridge.Receipt{ID: "id", Status: bridge.Accepted, Canary: fields.EventType == bridge.CanaryEvent}, nil
 }
 
-func verifier(t *testing.T, mode zenduty.Mode, keys ...zenduty.Key) *zenduty.Verifier {
+func verifier(t testing.TB, mode zenduty.Mode, keys ...zenduty.Key) *zenduty.Verifier {
 	t.Helper()
 	v, err := zenduty.NewVerifier(mode, keys)
 	if err != nil {

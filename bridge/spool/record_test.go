@@ -134,3 +134,19 @@ func FuzzDecodeRef(f *testing.F) {
 		}
 	})
 }
+
+// FuzzIDKey: what is read as the key of an id is one, to the byte.
+func FuzzIDKey(f *testing.F) {
+	f.Add(idKey(partition(1<<40), record(1, 0).ID))
+	f.Add(seqKey(kindID, 7))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, key []byte) {
+		id, ok := idOf(key)
+		if !ok || key[0] != kindID {
+			return
+		}
+		if again := idKey(keySeq(key), id); !bytes.Equal(key, again) {
+			t.Errorf("read from %x, written as %x", key, again)
+		}
+	})
+}

@@ -4,13 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
@@ -53,46 +57,96 @@ func TestDumpsAgainstPython(t *testing.T) {
 // Python refuses it.
 func askPython(t *testing.T, docs [][]byte) [][]byte {
 	t.Helper()
-	python, err := exec.LookPath("python3")
+	p := startPython(t)
+	renderings := make([][]byte, len(docs))
+	for i, doc := range docs {
+		renderings[i] = p.dumps(t, doc)
+	}
+	return renderings
+}
+
+// python is CPython at work on documents, one at a time.
+type python struct {
+	documents  io.Writer
+	renderings *bufio.Reader
+}
+
+// startPython runs it until the end of the test.
+func startPython(t testing.TB) *python {
+	t.Helper()
+	path, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("python3 is needed to compare with CPython:", err)
 		}
 		t.Skip("NOT COMPARED WITH CPYTHON: python3 is not installed:", err)
 	}
-	var input, stderr bytes.Buffer
-	for _, doc := range docs {
-		input.WriteString(base64.StdEncoding.EncodeToString(doc) + "\n")
-	}
-	cmd := exec.CommandContext(t.Context(), python, "-I", "testdata/dumps.py")
-	cmd.Stdin, cmd.Stderr = &input, &stderr
-	output, err := cmd.Output()
+	var stderr bytes.Buffer
+	cmd := exec.Command(path, "-I", "testdata/dumps.py")
+	cmd.Stderr = &stderr
+	documents, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatalf("%v: %s", err, stderr.Bytes())
+		t.Fatal(err)
 	}
-	return readRenderings(t, output, len(docs))
+	renderings, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = documents.Close() // at which it ends
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %s", err, stderr.Bytes())
+		}
+	})
+	return &python{documents, bufio.NewReader(renderings)}
 }
 
-func readRenderings(t *testing.T, output []byte, count int) [][]byte {
+// dumps is json.dumps(json.loads(doc)), nil where Python refuses doc.
+func (p *python) dumps(t *testing.T, doc []byte) []byte {
 	t.Helper()
-	var renderings [][]byte
-	lines := bufio.NewScanner(bytes.NewReader(output))
-	lines.Buffer(nil, len(output)+1)
-	for lines.Scan() {
-		if lines.Text() == "refused" {
-			renderings = append(renderings, nil)
-			continue
+	if _, err := io.WriteString(p.documents, base64.StdEncoding.EncodeToString(doc)+"\n"); err != nil {
+		t.Fatalf("ask Python: %v", err)
+	}
+	line, err := p.renderings.ReadString('\n')
+	if err != nil {
+		t.Fatalf("Python does not answer to %.300q: %v", doc, err)
+	}
+	if line == "refused\n" {
+		return nil
+	}
+	rendering, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(line, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendering
+}
+
+// FuzzPython holds AppendDumps against CPython itself, but for the documents that
+// only AppendDumps may refuse.
+func FuzzPython(f *testing.F) {
+	for _, test := range dumpsTests {
+		f.Add([]byte(test.doc))
+	}
+	for _, test := range refusedTests {
+		f.Add([]byte(test.doc))
+	}
+	f.Add(readFile(f, "triggered.json"))
+	p := startPython(f)
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		got, err := zenduty.AppendDumps(nil, doc)
+		if err != nil && json.Valid(doc) && utf8.Valid(doc) && outOfBounds(t, doc) {
+			t.Skip("only Python may render it")
 		}
-		rendering, err := base64.StdEncoding.DecodeString(lines.Text())
 		if err != nil {
-			t.Fatal(err)
+			got = nil
 		}
-		renderings = append(renderings, rendering)
-	}
-	if len(renderings) != count {
-		t.Fatalf("Python answered %d of %d documents", len(renderings), count)
-	}
-	return renderings
+		if want := p.dumps(t, doc); !bytes.Equal(got, want) {
+			t.Fatalf("%.300q\n   got %.300q, %v\nPython %.300q", doc, got, err, want)
+		}
+	})
 }
 
 // generator writes random JSON documents, in every spelling RFC 8259 allows.

@@ -2,7 +2,8 @@
 
 Reads one document a line, in base64, and writes one line for each: the
 rendering, in base64, or "refused". As bridge/zenduty does, it also refuses what
-json.loads accepts beyond RFC 8259 and objects with the same key twice.
+json.loads accepts beyond RFC 8259 and objects with the same key twice. Nesting
+that CPython gives up on is refused by both.
 """
 import base64
 import json
@@ -24,7 +25,7 @@ for line in sys.stdin.buffer:
         document = base64.b64decode(line).decode("utf-8")
         data = json.loads(document, object_pairs_hook=unique, parse_constant=refuse)
         rendering = json.dumps(data).encode("ascii")
-    except ValueError:
-        print("refused")
+    except (ValueError, RecursionError):
+        print("refused", flush=True)
         continue
-    print(base64.b64encode(rendering).decode())
+    print(base64.b64encode(rendering).decode(), flush=True)

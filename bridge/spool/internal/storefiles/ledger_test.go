@@ -1,7 +1,9 @@
 package storefiles
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,4 +42,30 @@ func TestReadLedger(t *testing.T) {
 			diff(t, "logs", tc.want.logs, got.logs)
 		})
 	}
+}
+
+// FuzzReadLedger: whatever the bytes, it is an account or damage. What was written
+// before the end of a write that was cut off stands in the account.
+func FuzzReadLedger(f *testing.F) {
+	whole := ledgerLine(ledgerHeader) + logLine(2) + ledgerLine("rescue 0a0b") + ledgerLine(ledgerRescued) + logLine(1<<64-1) + ledgerLine(ledgerClosed)
+	f.Add([]byte(whole))
+	f.Add([]byte(whole[:len(whole)-3]))
+	f.Add([]byte(ledgerLine(ledgerHeader) + ledgerLine("log x") + ledgerLine("rescue 0") + ledgerLine("")))
+	f.Add([]byte(" \n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		fs := vfs.NewMem()
+		write(t, fs, LedgerName, text)
+		got, err := readLedger(fs, "")
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("error %v is none of damage", err)
+			}
+			return
+		}
+		write(t, fs, LedgerName, append(text[:bytes.LastIndexByte(text, '\n')+1:bytes.LastIndexByte(text, '\n')+1], "log 5 0"...))
+		again, err := readLedger(fs, "")
+		if err != nil || !slices.Equal(got.logs, again.logs) || got.closed != again.closed || !bytes.Equal(got.rescue, again.rescue) {
+			t.Errorf("%q: %+v; with a write that was cut off: %+v, %v", text, got, again, err)
+		}
+	})
 }
