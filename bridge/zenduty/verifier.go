@@ -92,17 +92,26 @@ func (v *Verifier) Keys() []string {
 // could take differently: with duplicate keys or with anything after the end.
 // A signed payload verifies inside any document around it; since only the
 // signed bytes are returned, that gives a sender nothing.
+//
+// Whether a signature is missing, malformed or wrong, its time does not tell: that
+// depends on the body, the mode and how many keys there are.
 func (v *Verifier) Verify(body []byte, signature string, at time.Time) (Match, error) {
 	if v.mode == ModeNone {
 		return Match{Rendering: RenderingNone, Body: body}, nil
 	}
-	want, err := decodeSignature(signature)
-	if err != nil {
-		return Match{}, err
-	}
+	want, missing := decodeSignature(signature)
 	m := v.macs.Get().(*macs)
 	defer v.macs.Put(m)
 	m.want, m.valid, m.at, m.outside = want, v.valid, at, 0
+	match, err := v.find(m, body)
+	if missing != nil { // or malformed: told after as much work as for a wrong one
+		return Match{}, missing
+	}
+	return match, err
+}
+
+// find looks for the rendering and the key that make the wanted digest.
+func (v *Verifier) find(m *macs, body []byte) (Match, error) {
 	if i := m.match(body); i >= 0 {
 		return Match{Rendering: RenderingRaw, Key: v.names[i], Body: body}, nil
 	}
