@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,7 +23,13 @@ type Webhook struct {
 
 	// Traceparent is the span that publishing it is a child of; empty for none.
 	Traceparent string
+
+	// MaxAge is how long before Received its event may have happened; 0 is any time.
+	MaxAge time.Duration
 }
+
+// ErrStale says that a webhook's event is older than Webhook.MaxAge.
+var ErrStale = errors.New("the event is too old")
 
 // Status is what became of an accepted webhook.
 type Status string
@@ -42,10 +50,17 @@ type Receipt struct {
 
 // Accept puts a webhook on stable storage. A nil error means that it is there,
 // fsynced, and will be relayed; with an error nothing is promised.
-// The error is spool.ErrFull, spool.ErrClosed or spool.ErrFailed, or that of ctx.
+// The error is spool.ErrFull, spool.ErrClosed or spool.ErrFailed, ErrStale, or that of
+// ctx. One that is held is a duplicate however old it is: its sender may have missed the
+// first answer.
 func (b *Bridge) Accept(ctx context.Context, w Webhook) (Receipt, error) {
 	e := newEnvelope(w)
 	id := webhookID(w.Source, w.Body)
+	if e.stale(w) {
+		if _, held, err := b.spool.Find(id); err != nil || !held {
+			return Receipt{}, fmt.Errorf("accept: %w", cmp.Or(err, ErrStale))
+		}
+	}
 	held, err := b.append(ctx, &spool.Record{
 		ID: id, Key: e.orderingKey(), Received: w.Received, Header: e.encode(), Body: w.Body,
 	})
@@ -66,6 +81,18 @@ func status(held spool.Appended, e *envelope) Status {
 		return Quarantined
 	}
 	return Accepted
+}
+
+// stale tells whether the event is older than the webhook may be. Only of the three
+// documented events does Zenduty's payload have a time of their own; that of any other
+// is the incident's creation, which says nothing of its age. What has no time is not
+// stale: a lost incident is worse than one that is told twice.
+func (e *envelope) stale(w Webhook) bool {
+	switch e.EventType {
+	case zenduty.EventTriggered, zenduty.EventAcknowledged, zenduty.EventResolved:
+		return w.MaxAge > 0 && !e.Time.IsZero() && w.Received.Sub(e.Time) > w.MaxAge
+	}
+	return false
 }
 
 // Admits is nil while a webhook would be taken, else the reason why not: the
