@@ -38,7 +38,7 @@ var badFiles = map[string][]string{
 	},
 	"alias_of_itself": {
 		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, audit, services, log",
-		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth",
+		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth, allow, max_age",
 	},
 	"answer_deadline_zero": {
 		"6: ingress.answer_deadline: must be above 0",
@@ -84,6 +84,14 @@ var badFiles = map[string][]string{
 		"11: ingress.failed_auth_rate: must be above 0",
 		"12: ingress.failed_auth_burst: must be at least 1",
 		"13: ingress.lame_duck: must not be negative",
+	},
+	"ingress_limits": {
+		"6: ingress.max_header_bytes: must be 1KiB to 1MiB",
+		"7: ingress.max_connections: must be at least 1",
+		"8: ingress.max_connections_per_address: must be 0 (any number) or above",
+		"9: ingress.max_concurrent_requests: must be at least 1",
+		"10: ingress.max_unverified_bytes: must be at least 1MiB and twice ingress.max_body_bytes, or the largest webhook might not fit",
+		"13: ingress.trusted_proxies[1]: is every address, and every sender could then choose its own; name the proxies' networks",
 	},
 	"key_and_file": {
 		"5: sources.zenduty.keys[0].key_file: is set as well as key; remove one of the two",
@@ -193,6 +201,12 @@ var badFiles = map[string][]string{
 	},
 	"no_source": {
 		": sources: " + wantKey,
+	},
+	"networks": {
+		"5: sources.zenduty.allow[0]: must be networks such as 10.0.0.0/8 or fd00::/8, or single addresses",
+		"8: sources.other.allow: must be networks such as 10.0.0.0/8 or fd00::/8, or single addresses",
+		"10: ingress.trusted_proxies[0]: must be a single value",
+		"6: sources.zenduty.max_age: must not be negative",
 	},
 	"not_utf8": {
 		"4: is not UTF-8 text without control characters",
@@ -307,7 +321,7 @@ var badFiles = map[string][]string{
 		"4: not valid YAML: an alias names an unknown anchor; quote a value that begins with *",
 	},
 	"unknown_in_source": {
-		"3: sources.zenduty.kyes: unknown setting; known here: signature, keys, basic_auth",
+		"3: sources.zenduty.kyes: unknown setting; known here: signature, keys, basic_auth, allow, max_age",
 		"2: sources.zenduty.keys: " + wantKey,
 	},
 	"unknown_may_be_secret": {

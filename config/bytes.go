@@ -13,6 +13,7 @@ import (
 type Bytes int64
 
 const (
+	kibibyte Bytes = 1 << 10
 	mebibyte Bytes = 1 << 20
 	gibibyte Bytes = 1 << 30
 )
@@ -24,7 +25,7 @@ var byteUnits = [...]struct {
 	name string
 	size Bytes
 }{
-	{"TiB", 1 << 40}, {"GiB", gibibyte}, {"MiB", mebibyte}, {"KiB", 1 << 10},
+	{"TiB", 1 << 40}, {"GiB", gibibyte}, {"MiB", mebibyte}, {"KiB", kibibyte},
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1},
 }
 

@@ -77,6 +77,9 @@ type Source struct {
 	Signature string     `yaml:"signature"` // SignatureAuto, SignatureRaw or SignatureNone
 	Keys      []Key      `yaml:"keys"`      // all are tried, so that a key can be rotated
 	BasicAuth *BasicAuth `yaml:"basic_auth,omitempty"`
+
+	Allow  Networks      `yaml:"allow"`   // where its requests come from; none: anywhere
+	MaxAge time.Duration `yaml:"max_age"` // of an event when its webhook comes; 0: any
 }
 
 // Key is a signing key, given as text or as a file that holds it. After Load, Key
@@ -115,6 +118,14 @@ type Ingress struct {
 	FailedAuthRate  float64       `yaml:"failed_auth_rate"`  // per second and address
 	FailedAuthBurst int           `yaml:"failed_auth_burst"` // per address
 	LameDuck        time.Duration `yaml:"lame_duck"`         // how long webhooks are taken after the signal to stop; 0: not at all
+
+	MaxHeaderBytes           Bytes `yaml:"max_header_bytes"`
+	MaxConnections           int   `yaml:"max_connections"`             // of which one makes way for a new one
+	MaxConnectionsPerAddress int   `yaml:"max_connections_per_address"` // likewise; 0: any number
+	MaxConcurrentRequests    int   `yaml:"max_concurrent_requests"`
+	MaxUnverifiedBytes       Bytes `yaml:"max_unverified_bytes"` // of bodies that are not verified yet
+
+	TrustedProxies Networks `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
 }
 
 // Spool bounds the queue on disk.
@@ -195,6 +206,11 @@ func Default() Config {
 			FailedAuthRate:  1,
 			FailedAuthBurst: 20,
 			LameDuck:        time.Second,
+
+			MaxHeaderBytes:        16 * kibibyte,
+			MaxConnections:        10_000,
+			MaxConcurrentRequests: 1024,
+			MaxUnverifiedBytes:    64 * mebibyte,
 		},
 		Spool:    Spool{MaxBytes: 8 * gibibyte, Retention: 24 * time.Hour, BallastBytes: 64 * mebibyte},
 		Relay:    defaultRelay(),

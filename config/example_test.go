@@ -95,6 +95,7 @@ func collectKeys(v reflect.Value, key string, visit func(string)) {
 	case reflect.Interface:
 		collectKeys(v.Elem(), key, visit)
 	case reflect.Slice:
+		visit(key) // a list of single values is one setting
 		for i := range v.Len() {
 			collectKeys(v.Index(i), key+"[]", visit)
 		}

@@ -102,6 +102,8 @@ var samples = map[string]string{
 	"listen": ":1", "admin_listen": ":2", "admin": "https://bridge", "data_dir": "/d",
 	"ingress.max_body_bytes": "2MiB", "ingress.header_timeout": "1s", "ingress.body_timeout": "1s",
 	"ingress.idle_timeout": "1s", "ingress.answer_deadline": "1s", "ingress.failed_auth_rate": "0.5",
+	"ingress.max_header_bytes": "8KiB", "ingress.max_connections": "5", "ingress.max_connections_per_address": "5",
+	"ingress.max_concurrent_requests": "5", "ingress.max_unverified_bytes": "32MiB", "ingress.trusted_proxies": "10.0.0.0/8,::1",
 	"ingress.failed_auth_burst": "2", "ingress.lame_duck": "0s", "spool.max_bytes": "1GB", "spool.retention": "1h",
 	"spool.ballast_bytes": "16MiB", "admin_pprof": "true", "relay.window": "1", "relay.ack_timeout": "1s", "relay.backoff_min": "1s",
 	"relay.backoff_max": "1m", "relay.drain_timeout": "0s", "nats.url": "tls://nats", "nats.listen": ":3",

@@ -104,6 +104,7 @@ func (s Source) check(f *faults, key, name string) {
 		f.add(key+".keys", "%w: "+setSourceKey, ErrNoKey, shown)
 	}
 	s.checkKeys(f, key+".keys")
+	f.notNegative(key+".max_age", s.MaxAge)
 	if s.BasicAuth != nil {
 		s.BasicAuth.check(f, key+".basic_auth")
 	}
@@ -160,6 +161,30 @@ func (i Ingress) check(f *faults) {
 		f.add("ingress.failed_auth_burst", "must be at least 1")
 	}
 	f.notNegative("ingress.lame_duck", i.LameDuck)
+	i.checkLimits(f)
+}
+
+func (i Ingress) checkLimits(f *faults) {
+	if i.MaxHeaderBytes < kibibyte || i.MaxHeaderBytes > mebibyte {
+		f.add("ingress.max_header_bytes", "must be 1KiB to 1MiB")
+	}
+	if i.MaxConnections < 1 {
+		f.add("ingress.max_connections", "must be at least 1")
+	}
+	if i.MaxConnectionsPerAddress < 0 {
+		f.add("ingress.max_connections_per_address", "must be 0 (any number) or above")
+	}
+	if i.MaxConcurrentRequests < 1 {
+		f.add("ingress.max_concurrent_requests", "must be at least 1")
+	}
+	if i.MaxUnverifiedBytes < mebibyte || (i.MaxUnverifiedBytes-mebibyte)/2 < i.MaxBodyBytes {
+		f.add("ingress.max_unverified_bytes", "must be at least 1MiB and twice ingress.max_body_bytes, or the largest webhook might not fit")
+	}
+	for n, network := range i.TrustedProxies {
+		if network.Prefix().Bits() == 0 {
+			f.add(fmt.Sprintf("ingress.trusted_proxies[%d]", n), "is every address, and every sender could then choose its own; name the proxies' networks")
+		}
+	}
 }
 
 func (s Spool) check(f *faults, maxBody Bytes) {

@@ -81,7 +81,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key string) {
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
 		d.reject(line, key, "tags are not supported; quote a value that begins with !")
-	case isScalar(v.Type()):
+	case isScalar(v.Type()) && (v.Kind() != reflect.Slice || n.Kind != yaml.SequenceNode):
 		d.scalar(n, v, key, line)
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))

@@ -211,7 +211,7 @@ func tryOutcomes(t *testing.T, b *bridgeProcess) {
 			}
 		}
 	}
-	harmless := []string{"accepted", "duplicate", "quarantined", "canary", "method_not_allowed", "too_large", "unreadable"}
+	harmless := []string{"accepted", "duplicate", "quarantined", "canary", "method_not_allowed", "too_large", "unreadable", "body_timeout", "evicted"}
 	found := regexp.MustCompile(`webhooks_total\{outcome="(\w+)",source="zenduty"\}`).FindAllStringSubmatch(text, -1)
 	if len(found) < 10 {
 		t.Fatalf("only %d outcomes", len(found))

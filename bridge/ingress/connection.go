@@ -1,17 +1,30 @@
 package ingress
 
 import (
+	"context"
+	"errors"
 	"net"
+	"net/http"
+	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // connections are those that a server has open, and the listener they come from.
 type connections struct {
+	maxHeader int64 // net/http's limit, for the reason of an end
+	perParty  int   // how many an address may have; 0 is no limit
+	closed    *prometheus.CounterVec
+
 	mu       sync.Mutex
 	listener *net.TCPListener // nil while none is open
 	open     map[*conn]struct{}
+	all      order
+	byParty  map[netip.Prefix]*order
 
 	refusing atomic.Bool // no handshake begins: what waits to be accepted has an end
 }
@@ -22,18 +35,47 @@ func (cs *connections) setListener(l *net.TCPListener) {
 	cs.listener = l
 }
 
+// add takes a connection in, for which another may have to make way. It is closed, and
+// the result nil, if none can.
 func (cs *connections) add(c *net.TCPConn) *conn {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
 	tracked := &conn{TCPConn: c, connections: cs, since: time.Now()}
-	cs.open[tracked] = struct{}{}
+	if peer, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		tracked.party = party(peer.AddrPort().Addr())
+	}
+	cs.mu.Lock()
+	evicted, refused, ok := cs.makeRoom(tracked.party)
+	if ok {
+		cs.enter(tracked)
+	}
+	cs.mu.Unlock()
+	for _, e := range evicted {
+		cs.closed.WithLabelValues(e.reason).Inc()
+		_ = e.TCPConn.Close() // which ends its Read, and so the server closes it as well
+	}
+	if !ok {
+		cs.closed.WithLabelValues(refused).Inc()
+		_ = c.Close()
+		return nil
+	}
 	return tracked
 }
 
 func (cs *connections) remove(c *conn) {
 	cs.mu.Lock()
+	left := cs.leave(c)
+	cs.mu.Unlock()
+	if !left {
+		return
+	}
+	if reason := c.end(); reason != "" {
+		cs.closed.WithLabelValues(reason).Inc()
+	}
+}
+
+func (cs *connections) count() int {
+	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	delete(cs.open, c)
+	return len(cs.open)
 }
 
 // dismiss says farewell on those that have been quiet for so long, once no more can
@@ -66,11 +108,124 @@ const (
 type conn struct {
 	*net.TCPConn
 	connections *connections
+	party       netip.Prefix
 
-	mu    sync.Mutex
-	phase phase
-	since time.Time // of the phase
+	// The account of connections has these, under its lock.
+	places    [2]place // among all, and among those of the party
+	known     bool     // an authentic webhook has come on it
+	answering int      // such webhooks that are not answered yet
+	reason    string   // why it made way
+
+	mu     sync.Mutex
+	phase  phase
+	since  time.Time // of the phase
+	header struct {
+		bytes   int64 // that have come
+		whole   bool  // or refused: net/http reads it no further
+		handled bool  // it has reached the handler
+		late    bool  // it has not come in time
+	}
+	answered bool // once at least
 }
+
+type connKey struct{}
+
+// withConn lets a request know its connection.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if tracked := trackedConn(c); tracked != nil {
+		return context.WithValue(ctx, connKey{}, tracked)
+	}
+	return ctx
+}
+
+// connOf is nil for a request that has come by other ways, as in a test.
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}
+
+// trackedConn is what a connection of net/http's was accepted as, be it below another.
+func trackedConn(c net.Conn) *conn {
+	for c != nil {
+		if tracked, ok := c.(*conn); ok {
+			return tracked
+		}
+		above, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = above.NetConn()
+	}
+	return nil
+}
+
+// connState tells a connection what net/http knows of it.
+func connState(c net.Conn, state http.ConnState) {
+	tracked := trackedConn(c)
+	switch {
+	case tracked == nil:
+	case state == http.StateIdle:
+		tracked.turn(quiet)
+		tracked.idle()
+	case state == http.StateActive: // perhaps by what had come with the request before it
+		tracked.turn(busy)
+		tracked.headed()
+	}
+}
+
+// idle: a request has been answered, and the next may come.
+func (c *conn) idle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered = true
+	c.header.bytes, c.header.whole, c.header.handled = 0, false, false
+}
+
+// headed: net/http has read a header, or has given it up.
+func (c *conn) headed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.header.whole = true
+}
+
+func (c *conn) handled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.header.handled = true
+}
+
+// note takes account of a Read.
+func (c *conn) note(n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.header.whole { // it is of a body, or ended by net/http because the answer is written
+		return
+	}
+	c.header.bytes += int64(n)
+	c.header.late = c.header.late || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// end is why the server has closed a connection, if it was for one of its limits.
+func (c *conn) end() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.phase == dismissed:
+		return ""
+	case c.header.late && c.answered && c.header.bytes == 0:
+		return "idle_timeout"
+	case c.header.late:
+		return "header_timeout"
+	case !c.header.whole || c.header.handled:
+		return ""
+	case c.header.bytes >= c.connections.maxHeader:
+		return "header_too_large"
+	}
+	return "bad_header"
+}
+
+// endings are what closed connections are counted by.
+var endings = []string{"evicted", "evicted_address", "refused", "header_timeout", "idle_timeout", "header_too_large", "bad_header"}
 
 // turn is false once the connection is dismissed.
 func (c *conn) turn(to phase) bool {
@@ -91,6 +246,7 @@ func (c *conn) turn(to phase) bool {
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		n, err := c.TCPConn.Read(p)
+		c.note(n, err)
 		if n == 0 || c.turn(busy) {
 			return n, err
 		}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -73,13 +74,26 @@ func verifier(t testing.TB, mode zenduty.Mode, keys ...zenduty.Key) *zenduty.Ver
 // serve runs a server on a free port of a real listener.
 func serve(t *testing.T, a Accepter, opts Options) (addr string, registry *prometheus.Registry) {
 	t.Helper()
+	return serveSources(t, a, opts, func(*Source) {})
+}
+
+// serveSources is serve with changes to each source.
+func serveSources(t *testing.T, a Accepter, opts Options, change func(*Source)) (addr string, registry *prometheus.Registry) {
+	t.Helper()
 	registry = prometheus.NewRegistry()
-	opts.Registerer, opts.Logger = registry, slog.New(slog.NewTextHandler(io.Discard, nil))
+	opts.Registerer = registry
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
 	key := zenduty.Key{Name: "default", Secret: secret}
-	s := New(a, map[string]*Source{
+	sources := map[string]*Source{
 		"zenduty": {Verifier: verifier(t, zenduty.ModeAuto, key)},
 		"basic":   {Verifier: verifier(t, zenduty.ModeNone), BasicAuth: NewBasicAuth("zen", "pass:word")},
-	}, opts)
+	}
+	for _, source := range sources {
+		change(source)
+	}
+	s := New(a, sources, opts)
 	l, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -338,6 +352,12 @@ func TestAnswersOfTheStore(t *testing.T) {
 	}
 }
 
+// An event that is too old is refused as what it is: authentic, and not to be repeated.
+func TestStale(t *testing.T) {
+	addr, registry := serve(t, &accepter{err: fmt.Errorf("accept: %w", bridge.ErrStale)}, Options{})
+	check(t, post{header: signed(sample), status: 422, outcome: "stale"}, addr, registry)
+}
+
 func TestDuplicate(t *testing.T) {
 	addr, _ := serve(t, &accepter{}, Options{})
 	for _, want := range []string{`"accepted"`, `"duplicate"`, `"duplicate"`} {
@@ -396,6 +416,29 @@ func TestTooManyFailures(t *testing.T) {
 	}
 	if n := counted(t, registry)["zenduty rate_limited"]; n != 2 {
 		t.Errorf("rate_limited is %v", n)
+	}
+}
+
+// An answer about too many failures is held back, and takes up no request meanwhile.
+func TestTooManyFailuresAreHeldBack(t *testing.T) {
+	addr, registry := serve(t, &accepter{}, Options{FailedAuthRate: 0.001, FailedAuthBurst: 1, MaxConcurrentRequests: 1})
+	answered(t, post{status: 401}, addr)
+	began := time.Now()
+	c := open(t, addr)
+	c.send("POST /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	await(t, "it is refused", func() bool { return counted(t, registry)["zenduty rate_limited"] == 1 })
+	answered(t, post{header: signed(sample), status: 200}, addr)
+	c.expect(http.StatusTooManyRequests, false)
+	if took := time.Since(began); took < penalty {
+		t.Errorf("held back for %v, want %v", took, penalty)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	l := newFailureLimiter(1, 1)
+	l.hold(ctx) // returns: the sender has gone
+	l.held.Store(maxHeld)
+	if l.hold(context.Background()); l.held.Load() != maxHeld { // returns at once: so many are held
+		t.Errorf("%d are held", l.held.Load())
 	}
 }
 
@@ -528,24 +571,10 @@ func TestMetricsLint(t *testing.T) {
 	}
 }
 
-func TestClientPrefix(t *testing.T) {
-	for remote, want := range map[string]string{
-		"192.0.2.7:1234":              "192.0.2.7/32",
-		"[::ffff:192.0.2.7]:1234":     "192.0.2.7/32",
-		"[2001:db8:1:2:3:4:5:6]:1234": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:1234":         "fe80::/64",
-		"pipe":                        "invalid Prefix",
-	} {
-		if got := clientPrefix(&http.Request{RemoteAddr: remote}).String(); got != want {
-			t.Errorf("clientPrefix(%s) = %s, want %s", remote, got, want)
-		}
-	}
-}
-
 func TestFailureLimiterIsBounded(t *testing.T) {
 	l := newFailureLimiter(1, 1)
 	for i := range maxAddresses + 5 {
-		l.allow(clientPrefix(&http.Request{RemoteAddr: fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)}))
+		l.allow(party(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})))
 	}
 	if len(l.byAddr) > maxAddresses {
 		t.Errorf("%d addresses remembered", len(l.byAddr))

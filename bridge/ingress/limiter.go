@@ -1,11 +1,13 @@
 package ingress
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -16,11 +18,34 @@ var errTooManyFailures = errors.New("too many failed authentications")
 // costs an attacker with so many addresses nothing, and us a map.
 const maxAddresses = 10_000
 
+// An answer about too many failures is held back for the penalty, so that a sender who
+// waits for it before it tries again takes little of the processor. It holds nothing but
+// its connection meanwhile. Beyond maxHeld, answers come at once.
+const (
+	penalty = 250 * time.Millisecond
+	maxHeld = 4096
+)
+
+// hold returns after the penalty, or when the sender has gone.
+func (l *failureLimiter) hold(ctx context.Context) {
+	defer l.held.Add(-1)
+	if l.held.Add(1) > maxHeld {
+		return
+	}
+	timer := time.NewTimer(penalty)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // failureLimiter counts failed authentications by address. It is asked only
 // after one has failed, so a good webhook is never refused for another's sake.
 type failureLimiter struct {
 	rate  rate.Limit
 	burst int
+	held  atomic.Int64 // answers that are held back
 
 	mu     sync.Mutex
 	byAddr map[netip.Prefix]*rate.Limiter
@@ -30,10 +55,10 @@ func newFailureLimiter(r rate.Limit, burst int) *failureLimiter {
 	return &failureLimiter{rate: r, burst: burst, byAddr: map[netip.Prefix]*rate.Limiter{}}
 }
 
-// orTooMany counts a failure of r's address and returns it, or
-// errTooManyFailures when there have been too many.
-func (l *failureLimiter) orTooMany(r *http.Request, failure error) error {
-	if l.allow(clientPrefix(r)) {
+// orTooMany counts a failure of an address and returns it, or errTooManyFailures when
+// there have been too many.
+func (l *failureLimiter) orTooMany(client netip.Addr, failure error) error {
+	if l.allow(party(client)) {
 		return failure
 	}
 	return fmt.Errorf("%w: %w", errTooManyFailures, failure)
@@ -51,18 +76,4 @@ func (l *failureLimiter) allow(addr netip.Prefix) bool {
 		l.byAddr[addr] = limiter
 	}
 	return limiter.Allow()
-}
-
-// clientPrefix is the peer's address, IPv6 by its /64: one host has a whole one.
-func clientPrefix(r *http.Request) netip.Prefix {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr, bits := peer.Addr().Unmap().WithZone(""), 32
-	if addr.Is6() {
-		bits = 64
-	}
-	prefix, _ := addr.Prefix(bits)
-	return prefix
 }

@@ -154,3 +154,27 @@ func (s *sourceMetrics) took(receipt bridge.Receipt) {
 	s.outcomes[string(receipt.Status)].Inc()
 	s.last.SetToCurrentTime()
 }
+
+// register adds what shows how near the limits are, and how often they were reached, to
+// r, which may be nil.
+func (s *Server) register(r prometheus.Registerer) {
+	s.connections.closed = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "zenduty_bridge_connections_closed_total",
+		Help: "Connections that the bridge closed, or did not take, for one of its limits.",
+	}, []string{"reason"})
+	for _, reason := range endings {
+		s.connections.closed.WithLabelValues(reason)
+	}
+	if r == nil {
+		return
+	}
+	r.MustRegister(s.connections.closed,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "zenduty_bridge_connections",
+			Help: "Connections of senders that are open.",
+		}, func() float64 { return float64(s.connections.count()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "zenduty_bridge_requests",
+			Help: "Requests of known sources that are under way.",
+		}, func() float64 { return float64(s.intake.underWay()) }))
+}

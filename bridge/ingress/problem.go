@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
 
-var errUnknownSource = errors.New("unknown source")
+var (
+	errUnknownSource = errors.New("unknown source")
+	errPanic         = errors.New("panic")
+)
 
 // problem is the body of every answer but 200 (RFC 9457).
 type problem struct {
@@ -30,18 +35,23 @@ type refusal struct {
 	err     error
 	status  int
 	outcome string // label of webhooks_total
-	detail  string // empty: the error's own text, which then holds nothing but ours
+	detail  string
 }
 
-const detailUnauthorized = "signature or credentials are missing, malformed or wrong"
+const (
+	detailUnauthorized = "signature or credentials are missing, malformed or wrong"
+	detailUnreadable   = "the body cannot be read: bad transfer or content encoding, cut off, or too slow"
+	detailBusy         = "too many requests at once, try again"
+)
 
 // refusals, first match wins. An authentication's reason is counted, not told.
 var refusals = []refusal{
 	{errUnknownSource, http.StatusNotFound, "unknown_source", "no such source"},
 	{echo.ErrNotFound, http.StatusNotFound, "not_found", "webhooks are posted to /webhooks/{source}"},
 	{echo.ErrMethodNotAllowed, http.StatusMethodNotAllowed, "method_not_allowed", "webhooks are posted"},
-	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", ""},
-	{errUnreadable, http.StatusBadRequest, "unreadable", "the body cannot be read: bad transfer or content encoding, cut off, or too slow"},
+	{errTooLarge, http.StatusRequestEntityTooLarge, "too_large", "the body is too large, as sent or unpacked"},
+	{errSlow, http.StatusBadRequest, "body_timeout", detailUnreadable},
+	{errUnreadable, http.StatusBadRequest, "unreadable", detailUnreadable},
 	{errTooManyFailures, http.StatusTooManyRequests, "rate_limited", "too many failed authentications from this address"},
 	{zenduty.ErrMissingSignature, http.StatusUnauthorized, "missing_signature", detailUnauthorized},
 	{zenduty.ErrMalformedSignature, http.StatusUnauthorized, "malformed_signature", detailUnauthorized},
@@ -49,10 +59,15 @@ var refusals = []refusal{
 	{zenduty.ErrKeyNotValid, http.StatusUnauthorized, "key_not_valid", detailUnauthorized},
 	{errNoCredentials, http.StatusUnauthorized, "missing_credentials", detailUnauthorized},
 	{errWrongCredentials, http.StatusUnauthorized, "wrong_credentials", detailUnauthorized},
+	{errNotAllowed, http.StatusUnauthorized, "not_allowed", detailUnauthorized},
+	{bridge.ErrStale, http.StatusUnprocessableEntity, "stale", "authentic, but its event is older than is taken here"},
+	{errBusy, http.StatusServiceUnavailable, "busy", detailBusy},
+	{errEvicted, http.StatusServiceUnavailable, "evicted", detailBusy},
 	{spool.ErrFull, http.StatusServiceUnavailable, "spool_full", "no space, try again later"},
 	{spool.ErrFailed, http.StatusServiceUnavailable, "spool_failed", "storage failed, try again later"},
 	{spool.ErrClosed, http.StatusServiceUnavailable, "closing", "closing, try again"},
 	{errDeadline, http.StatusServiceUnavailable, "deadline", "not on disk in time, try again"},
+	{errPanic, http.StatusInternalServerError, "error", "an error of the bridge"},
 }
 
 // unforeseen is the answer to what is not in the table: refused, to be retried.
@@ -61,9 +76,6 @@ var unforeseen = refusal{status: http.StatusServiceUnavailable, outcome: "error"
 func refusalOf(err error) refusal {
 	for _, r := range refusals {
 		if errors.Is(err, r.err) {
-			if r.detail == "" {
-				r.detail = err.Error()
-			}
 			return r
 		}
 	}
@@ -79,15 +91,20 @@ func (s *Server) answerError(err error, c echo.Context) {
 	}
 	s.metrics.refused(source, r.outcome)
 	s.logRefusal(c, name, r, err)
-	describe(c, name, r.outcome, "")
+	s.describe(c, name, r.outcome, "")
 	if c.Response().Committed {
 		return
+	}
+	if r.status == http.StatusTooManyRequests {
+		s.failures.hold(c.Request().Context())
 	}
 	header := c.Response().Header()
 	s.closeIfStopping(header)
 	switch r.status {
 	case http.StatusUnauthorized:
 		header.Set(echo.HeaderWWWAuthenticate, challenge(source))
+	case http.StatusRequestEntityTooLarge:
+		r.detail = fmt.Sprintf("%s: at most %d bytes are taken", r.detail, s.opts.MaxBodyBytes)
 	case http.StatusTooManyRequests:
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(1/s.opts.FailedAuthRate))))
 	case http.StatusServiceUnavailable:
@@ -124,7 +141,24 @@ func challenge(source *Source) string {
 // logRefusal says who was refused and why, without letting a flood fill the log.
 func (s *Server) logRefusal(c echo.Context, source string, r refusal, err error) {
 	s.refusals.Do(func() {
-		s.opts.Logger.Warn("webhook refused", "source", source, "remote", c.Request().RemoteAddr,
+		s.opts.Logger.Warn("webhook refused", "source", source, "client", s.client(c.Request()), "remote", c.Request().RemoteAddr,
 			"status", r.status, "outcome", r.outcome, "error", fmt.Sprintf("%.200s", err))
 	})
+}
+
+// recovered makes an error of a handler's panic, whose stack is for the log alone.
+func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p) // net/http's own way to end a connection
+			default:
+				s.opts.Logger.Error("panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				err = errPanic
+			}
+		}()
+		return next(c)
+	}
 }

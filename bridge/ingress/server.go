@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,23 @@ type Options struct {
 	BodyTimeout    time.Duration // to receive header and body; default 10 s
 	IdleTimeout    time.Duration // between two requests of a connection; default 2 min
 	AnswerDeadline time.Duration // from header to answer; default 2.5 s, as Zenduty waits for 3
+
+	// MaxHeaderBytes is the most that a header may take, give or take net/http's 4 KiB of
+	// slack; default 16 KiB.
+	MaxHeaderBytes int
+	// MaxConnections is how many may be open; default 10,000, and never more than three
+	// quarters of the files that the process may have open. MaxConnectionsPerAddress is
+	// how many of one address; default any number. See order for which makes way.
+	MaxConnections, MaxConnectionsPerAddress int
+	// MaxConcurrentRequests is how many may be under way; default 1,024. See intake for
+	// which makes way.
+	MaxConcurrentRequests int
+	// MaxUnverifiedBytes is the memory for bodies that are not verified, beyond 64 KiB
+	// for each request; default 64 MiB, at least twice MaxBodyBytes and 1 MiB.
+	MaxUnverifiedBytes int64
+
+	// TrustedProxies are the networks of those whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
 
 	// FailedAuthRate and FailedAuthBurst are how many failed authentications of
 	// one address are answered with 401, per second and at once, before further
@@ -63,6 +81,27 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	return o.withLimits()
+}
+
+func (o Options) withLimits() Options {
+	if o.MaxHeaderBytes == 0 {
+		o.MaxHeaderBytes = 16 << 10
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 10_000
+	}
+	if files, known := openFiles(); known && o.MaxConnections > files/4*3 {
+		o.MaxConnections = max(files/4*3, 1)
+		o.Logger.Info("fewer connections may be open than ingress.max_connections says, as the system allows few files", "max_connections", o.MaxConnections, "files", files)
+	}
+	if o.MaxConcurrentRequests == 0 {
+		o.MaxConcurrentRequests = 1024
+	}
+	if o.MaxUnverifiedBytes == 0 {
+		o.MaxUnverifiedBytes = 64 << 20
+	}
+	o.MaxUnverifiedBytes = max(o.MaxUnverifiedBytes, 2*o.MaxBodyBytes+1<<20)
 	return o
 }
 
@@ -78,6 +117,7 @@ type Server struct {
 	opts     Options
 	metrics  *metrics
 	failures *failureLimiter
+	intake   *intake
 	refusals rate.Sometimes // bounds the log lines about refused requests
 	http     *http.Server
 
@@ -92,22 +132,29 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		accepter: accepter, opts: opts,
 		metrics:  newMetrics(opts.Registerer),
 		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
+		intake:   newIntake(opts.MaxConcurrentRequests, opts.MaxUnverifiedBytes),
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
 
-		connections: connections{open: map[*conn]struct{}{}},
+		connections: connections{
+			maxHeader: int64(opts.MaxHeaderBytes), perParty: opts.MaxConnectionsPerAddress,
+			open: map[*conn]struct{}{}, byParty: map[netip.Prefix]*order{},
+			all: order{limit: opts.MaxConnections, reason: "evicted"},
+		},
 	}
 	s.SetSources(sources)
+	s.register(opts.Registerer)
 	e := echo.New()
 	e.HTTPErrorHandler = s.answerError
-	e.POST(route, s.webhook)
+	e.POST(route, s.recovered(s.webhook))
 	s.http = &http.Server{
-		Handler:           traced(e, opts.TracerProvider),
+		Handler:           reached(traced(e, opts.TracerProvider)),
 		ReadHeaderTimeout: opts.HeaderTimeout,
 		ReadTimeout:       opts.BodyTimeout,
 		WriteTimeout:      opts.BodyTimeout + opts.AnswerDeadline + 5*time.Second,
 		IdleTimeout:       opts.IdleTimeout,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    opts.MaxHeaderBytes,
 		ConnState:         connState,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
@@ -127,3 +174,13 @@ func (s *Server) SetSources(sources map[string]*Source) {
 
 // source is the one of that name, nil if there is none.
 func (s *Server) source(name string) *Source { return (*s.sources.Load())[name] }
+
+// reached tells a request's connection that net/http has let it through to a handler.
+func reached(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := connOf(r.Context()); c != nil {
+			c.handled()
+		}
+		next.ServeHTTP(w, r)
+	})
+}

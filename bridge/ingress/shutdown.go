@@ -83,18 +83,6 @@ func (s *Server) closeIfStopping(h http.Header) {
 	}
 }
 
-// connState tells a connection what net/http knows of it.
-func connState(c net.Conn, state http.ConnState) {
-	tracked, ok := c.(*conn)
-	switch {
-	case !ok:
-	case state == http.StateIdle:
-		tracked.turn(quiet)
-	case state == http.StateActive: // perhaps by what had come with the request before it
-		tracked.turn(busy)
-	}
-}
-
 // listener keeps account of the connections that it accepts.
 type listener struct {
 	*net.TCPListener
@@ -102,19 +90,28 @@ type listener struct {
 }
 
 func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.accept()
+		if err != nil {
+			return nil, err
+		}
+		if tracked := l.connections.add(c); tracked != nil {
+			return tracked, nil
+		}
+	}
+}
+
+func (l *listener) accept() (*net.TCPConn, error) {
 	c, err := l.AcceptTCP()
 	if errors.Is(err, os.ErrDeadlineExceeded) && l.connections.refusing.Load() {
 		// A deadline that is over hides what still waits, which is to be accepted.
 		_ = l.SetDeadline(time.Now().Add(settling / 10))
 		c, err = l.AcceptTCP()
 	}
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, http.ErrServerClosed
-	case err != nil:
-		return nil, err
 	}
-	return l.connections.add(c), nil
+	return c, err
 }
 
 // refuse lets no further handshake begin, and those that have begun come to their end

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"errors"
+	"math"
 	"net"
 	"syscall"
 
@@ -46,4 +47,13 @@ func control(c syscall.Conn, do func(fd int) error) error {
 	var done error
 	err = raw.Control(func(fd uintptr) { done = do(int(fd)) })
 	return errors.Join(err, done)
+}
+
+// openFiles is how many files the process may have open.
+func openFiles() (n int, known bool) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, false
+	}
+	return int(min(limit.Cur, math.MaxInt32)), true
 }

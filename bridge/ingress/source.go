@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
@@ -16,6 +17,11 @@ type Source struct {
 	Verifier  *zenduty.Verifier
 	BasicAuth *BasicAuth // required as well when not nil
 
+	// Allow are the networks that requests may come from; empty is any.
+	Allow []netip.Prefix
+	// MaxAge is how old an event may be when its webhook comes; 0 is any.
+	MaxAge time.Duration
+
 	name    string
 	metrics *sourceMetrics
 }
@@ -23,22 +29,26 @@ type Source struct {
 var (
 	errNoCredentials    = errors.New("credentials missing or malformed")
 	errWrongCredentials = errors.New("credentials wrong")
+	errNotAllowed       = errors.New("address not allowed for the source")
 )
 
-// verify checks credentials and signature of a request that arrived at a time. Its
-// errors are those of zenduty.Verifier, errNoCredentials and errWrongCredentials.
+// verify checks credentials and signature of a request that arrived at a time, always
+// both, so that the time it takes does not tell which of them is wrong. Its errors are
+// those of zenduty.Verifier, errNoCredentials and errWrongCredentials.
 func (s *Source) verify(r *http.Request, body []byte, at time.Time) (zenduty.Match, error) {
+	signature := ""
+	switch signatures := r.Header.Values(zenduty.SignatureHeader); len(signatures) {
+	case 0:
+	case 1:
+		signature = signatures[0]
+	default:
+		signature = "several" // malformed: which one, is not for us to choose
+	}
+	match, err := s.Verifier.Verify(body, signature, at)
 	if err := s.BasicAuth.check(r); err != nil {
 		return zenduty.Match{}, err
 	}
-	signatures := r.Header.Values(zenduty.SignatureHeader)
-	switch len(signatures) {
-	case 0:
-		return s.Verifier.Verify(body, "", at)
-	case 1:
-		return s.Verifier.Verify(body, signatures[0], at)
-	}
-	return zenduty.Match{}, zenduty.ErrMalformedSignature // which one, is not for us to choose
+	return match, err
 }
 
 // BasicAuth is a username and password (RFC 7617), kept as hashes.
@@ -54,12 +64,12 @@ func (b *BasicAuth) check(r *http.Request) error {
 	if b == nil {
 		return nil
 	}
-	username, password, ok := r.BasicAuth()
-	if !ok {
-		return errNoCredentials
-	}
+	username, password, ok := r.BasicAuth() // empty texts if there are none
 	u, p := sha256.Sum256([]byte(username)), sha256.Sum256([]byte(password))
-	if subtle.ConstantTimeCompare(u[:], b.username[:])&subtle.ConstantTimeCompare(p[:], b.password[:]) != 1 {
+	switch wrong := subtle.ConstantTimeCompare(u[:], b.username[:])&subtle.ConstantTimeCompare(p[:], b.password[:]) != 1; {
+	case !ok:
+		return errNoCredentials
+	case wrong:
 		return errWrongCredentials
 	}
 	return nil

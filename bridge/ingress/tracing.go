@@ -39,7 +39,7 @@ func traceparent(r *http.Request) string {
 
 // describe tells the request's span, if it is recorded, what HTTP does not know of it.
 // id is empty for a webhook that is not held.
-func describe(c echo.Context, source, outcome, id string) {
+func (s *Server) describe(c echo.Context, source, outcome, id string) {
 	span := trace.SpanFromContext(c.Request().Context())
 	if !span.IsRecording() {
 		return
@@ -47,6 +47,9 @@ func describe(c echo.Context, source, outcome, id string) {
 	if c.Path() == route && c.Request().Method == http.MethodPost {
 		span.SetName("POST /webhooks/{source}")
 		span.SetAttributes(semconv.HTTPRoute("/webhooks/{source}"))
+	}
+	if client := s.client(c.Request()); client.IsValid() { // otelhttp takes the sender's word for it
+		span.SetAttributes(semconv.ClientAddress(client.String()))
 	}
 	span.SetAttributes(attribute.String("zenduty_bridge.source", source), attribute.String("zenduty_bridge.outcome", outcome))
 	if id != "" {

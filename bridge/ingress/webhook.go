@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 	"github.com/zenduty-bridge/zenduty-bridge/publisher/tracing"
 )
 
@@ -40,22 +42,28 @@ func (s *Server) webhook(c echo.Context) error {
 const sourceOfRequest = "source"
 
 func (s *Server) take(c echo.Context, source *Source, began time.Time) error {
-	buffer := newBuffer()
-	if err := readBody(buffer, c.Response(), c.Request(), s.opts.MaxBodyBytes); err != nil {
+	reception, err := s.intake.begin(c.Response())
+	if err != nil {
 		return err
 	}
-	match, err := source.verify(c.Request(), buffer.Bytes(), began)
+	defer s.intake.end(reception)
+	buffer := newBuffer()
+	match, err := s.receive(c, source, reception, buffer, began)
 	if err != nil {
-		return s.failures.orTooMany(c.Request(), err)
+		reuse(buffer)
+		return err
 	}
 	source.metrics.matched(match)
+	sender := connOf(c.Request().Context())
+	s.connections.vouch(sender)
+	defer s.connections.answered(sender)
 
 	// The sender going away is no reason to stop: what arrived whole is kept.
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(c.Request().Context()), began.Add(s.opts.AnswerDeadline), errDeadline)
 	defer cancel()
 	receipt, err := s.accepter.Accept(ctx, bridge.Webhook{
 		Source: source.name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
-		Traceparent: traceparent(c.Request()),
+		Traceparent: traceparent(c.Request()), MaxAge: source.MaxAge,
 	})
 	if !receipt.Canary { // nor with an error: it was signed all the same
 		source.metrics.used(match.Key, began)
@@ -65,9 +73,31 @@ func (s *Server) take(c echo.Context, source *Source, began time.Time) error {
 	}
 	reuse(buffer)
 	source.metrics.took(receipt)
-	describe(c, source.name, string(receipt.Status), receipt.ID)
+	s.describe(c, source.name, string(receipt.Status), receipt.ID)
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
+}
+
+// receive reads a body into buffer and verifies it, for a request that came at a time. A sender from elsewhere than the
+// source allows is answered as one with a wrong key, and costs no more than its header.
+func (s *Server) receive(c echo.Context, source *Source, r *reception, buffer *bytes.Buffer, at time.Time) (zenduty.Match, error) {
+	if len(source.Allow) > 0 && !within(s.client(c.Request()), source.Allow) {
+		return zenduty.Match{}, s.failures.orTooMany(s.client(c.Request()), errNotAllowed)
+	}
+	room := func(bytes int64) error { return s.intake.reserve(r, bytes) }
+	err := readBody(buffer, c.Response(), c.Request(), s.opts.MaxBodyBytes, room)
+	if s.intake.received(r) {
+		return zenduty.Match{}, errEvicted
+	}
+	if err != nil {
+		return zenduty.Match{}, err
+	}
+	match, err := source.verify(c.Request(), buffer.Bytes(), at)
+	s.intake.verified(r)
+	if err != nil {
+		return zenduty.Match{}, s.failures.orTooMany(s.client(c.Request()), err)
+	}
+	return match, nil
 }
 
 // answer is the body of a 200: the status (accepted, duplicate or quarantined) and

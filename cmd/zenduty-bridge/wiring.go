@@ -58,7 +58,10 @@ func ingressOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, 
 		MaxBodyBytes: int64(i.MaxBodyBytes), HeaderTimeout: i.HeaderTimeout, BodyTimeout: i.BodyTimeout,
 		IdleTimeout: i.IdleTimeout, AnswerDeadline: i.AnswerDeadline,
 		FailedAuthRate: i.FailedAuthRate, FailedAuthBurst: i.FailedAuthBurst,
-		Logger: log, Registerer: r, TracerProvider: tp,
+		MaxHeaderBytes: int(i.MaxHeaderBytes), MaxConnections: i.MaxConnections, MaxConnectionsPerAddress: i.MaxConnectionsPerAddress,
+		MaxConcurrentRequests: i.MaxConcurrentRequests, MaxUnverifiedBytes: int64(i.MaxUnverifiedBytes),
+		TrustedProxies: i.TrustedProxies.Prefixes(),
+		Logger:         log, Registerer: r, TracerProvider: tp,
 	}
 }
 
@@ -73,7 +76,7 @@ func newSources(c config.Config, log *slog.Logger) (map[string]*ingress.Source, 
 		if err != nil {
 			return nil, usageError{fmt.Errorf("sources.%s: %w", name, err)}
 		}
-		source := &ingress.Source{Verifier: verifier}
+		source := &ingress.Source{Verifier: verifier, Allow: s.Allow.Prefixes(), MaxAge: s.MaxAge}
 		if s.BasicAuth != nil {
 			source.BasicAuth = ingress.NewBasicAuth(s.BasicAuth.Username, s.BasicAuth.Password.Reveal())
 		}
