@@ -152,7 +152,42 @@ func TestReadmeCrashTable(t *testing.T) {
 	if len(names) < 20 {
 		t.Fatalf("only %d tests are named", len(names))
 	}
-	for _, dir := range []string{".", "../bridge", "../bridge/spool"} {
+	areTests(t, names, ".", "../bridge", "../bridge/spool")
+}
+
+// Every limit that the README's table has is a setting, is counted by what a bridge
+// exports, and is tried by tests that are there.
+func TestReadmeLimits(t *testing.T) {
+	settings := map[string]bool{}
+	for _, s := range config.Settings() {
+		settings[s.Key] = true
+	}
+	b := startBridge(t, t.TempDir())
+	_, exported := b.get("/metrics")
+	names := map[string]bool{}
+	for _, row := range readmeTable(t, "| limit | default | beyond it | counted as | tried by |") {
+		if setting, _, _ := strings.Cut(row[0], ","); !settings[setting] {
+			t.Errorf("%s is no setting", setting)
+		}
+		for _, label := range regexp.MustCompile(`"\w+"`).FindAllString(row[3], -1) {
+			if !strings.Contains(exported, "="+label) {
+				t.Errorf("%s: nothing is counted with %s", row[0], label)
+			}
+		}
+		for name := range strings.SplitSeq(row[4], ", ") {
+			names[name] = true
+		}
+	}
+	if len(names) < 10 {
+		t.Fatalf("only %d tests are named", len(names))
+	}
+	areTests(t, names, ".", "../bridge", "../bridge/ingress")
+}
+
+// areTests fails the test for each of the names that no package has a test of.
+func areTests(t *testing.T, names map[string]bool, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
 		out, err := exec.Command("go", "test", "-list", "^Test", dir).Output()
 		if err != nil {
 			t.Fatal(err)
