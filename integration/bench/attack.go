@@ -40,11 +40,17 @@ type answer struct {
 
 // startAttack begins to post to address; stop ends it.
 func (b *bench) startAttack(address string) *attack {
+	return b.startAttackAt(address, attackRate, true)
+}
+
+// startAttackAt is startAttack at a rate a second, on connections that are kept or on
+// one for each webhook.
+func (b *bench) startAttackAt(address string, rate int, keep bool) *attack {
 	a := &attack{
-		attacker: vegeta.NewAttacker(vegeta.Workers(16), vegeta.Timeout(answerWithin)),
+		attacker: vegeta.NewAttacker(vegeta.Workers(16), vegeta.Timeout(answerWithin), vegeta.KeepAlive(keep)),
 		done:     make(chan struct{}),
 	}
-	results := a.attacker.Attack(b.targeter(address), vegeta.Rate{Freq: attackRate, Per: time.Second}, 0, "")
+	results := a.attacker.Attack(b.targeter(address), vegeta.Rate{Freq: rate, Per: time.Second}, 0, "")
 	go func() {
 		for r := range results {
 			a.note(r)

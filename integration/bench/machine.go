@@ -110,7 +110,7 @@ func (b *bench) fit() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return err
 	}
-	if need := uint64(2*b.scale.connections + 200); files.Cur < need {
+	if need := uint64(2*b.scale.connections + b.scale.slow + 200); files.Cur < need {
 		return fmt.Errorf("%d files may be open, %d are needed: raise it with ulimit -n %d", files.Cur, need, need)
 	}
 	var s syscall.Statfs_t

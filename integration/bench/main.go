@@ -47,16 +47,18 @@ type scale struct {
 	records      int           // pending
 	published    int           // by the reference of the drain
 	outage       int           // webhooks while NATS is gone
+	slow         int           // connections that never finish their header
+	flood        time.Duration
 }
 
 var (
 	full = scale{
 		connections: 256, warm: 2 * time.Second, load: 8 * time.Second, steady: 8 * time.Second, hung: 20 * time.Second,
-		records: 1_000_000, published: 400_000, outage: 100_000,
+		records: 1_000_000, published: 400_000, outage: 100_000, slow: 2000, flood: 20 * time.Second,
 	}
 	quick = scale{
 		connections: 16, warm: 100 * time.Millisecond, load: 300 * time.Millisecond, steady: 300 * time.Millisecond, hung: 300 * time.Millisecond,
-		records: 3000, published: 3000, outage: 300,
+		records: 3000, published: 3000, outage: 300, slow: 50, flood: 300 * time.Millisecond,
 	}
 )
 

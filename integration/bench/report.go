@@ -100,6 +100,9 @@ func goals(long bool) []goal {
 		{"disk, of the bodies' size", "", 1.1, false},
 		{"recovery, draining p50", "recovery, before p50", 1.5, false},
 		{"recovery, draining p99", "recovery, before p99", 1.5, false},
+		{"flood, good webhooks p99", "", 100, false},
+		{"flood, slow connections closed after", "", 10, false},
+		{"memory, flood", "", 300, false},
 	}
 }
 

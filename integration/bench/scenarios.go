@@ -29,6 +29,7 @@ var scenarios = []scenario{
 	{name: "publisher", every: 3, run: (*bench).publisher},
 	{name: "pending", about: "growth disk start memory drain", needs: []string{"publisher"}, every: 3, run: (*bench).pending},
 	{name: "recovery", every: 5, run: (*bench).recovery},
+	{name: "flood", about: "memory latency", every: 5, run: (*bench).flood},
 }
 
 // bare is the reference of accept and endToEnd.
