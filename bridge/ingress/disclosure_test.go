@@ -127,7 +127,11 @@ func TestAnswersTellNothingOfTheInside(t *testing.T) {
 			if found := fromInside.FindString(string(text) + fmt.Sprint(response.Header)); found != "" {
 				t.Errorf("%q in %s %v", found, text, response.Header)
 			}
-			if n := counted(t, registry)["zenduty "+want.outcome]; n != 1 {
+			label := "zenduty "
+			if want.status == http.StatusNotFound {
+				label = unknownSource + " "
+			}
+			if n := counted(t, registry)[label+want.outcome]; n != 1 {
 				t.Errorf("%v are counted as %s", n, want.outcome)
 			}
 			if !strings.Contains(log.String(), "goroutine 7") {
