@@ -14,9 +14,10 @@ const module = "github.com/zenduty-bridge/zenduty-bridge/"
 
 // mayImport is the direction of imports: a package and all of ours it may name.
 var mayImport = map[string][]string{
-	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/health", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
+	"cmd/zenduty-bridge": {"bridge", "bridge/admin", "bridge/certificate", "bridge/health", "bridge/ingress", "bridge/spool", "bridge/zenduty", "config", "publisher", "publisher/embedded"},
 	"bridge/ingress":     {"bridge", "bridge/spool", "bridge/zenduty", "publisher", "publisher/tracing"},
 	"bridge/admin":       {"bridge", "bridge/health", "bridge/spool", "bridge/zenduty", "publisher"},
+	"bridge/certificate": {},
 	"bridge/health":      {"bridge/spool", "publisher"},
 	"bridge":             {"bridge/spool", "bridge/zenduty", "publisher", "publisher/tracing"},
 	"bridge/spool":       {"bridge/spool/internal/storefiles"},
@@ -41,6 +42,7 @@ var onlyIn = map[string]string{
 	"github.com/alecthomas/kong":        "cmd/zenduty-bridge",
 	"go.yaml.in/yaml/v3":                "config",
 	"go.opentelemetry.io/otel/sdk":      "cmd/zenduty-bridge",
+	"golang.org/x/crypto/acme":          "bridge/certificate",
 }
 
 type goPackage struct {
