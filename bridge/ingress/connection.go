@@ -2,7 +2,9 @@ package ingress
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -79,27 +81,30 @@ func (cs *connections) count() int {
 }
 
 // dismiss says farewell on those that have been quiet for so long, once no more can
-// come, and reports whether all are gone.
+// come, and reports whether all are gone but those that see to that themselves.
 func (cs *connections) dismiss(quietFor time.Duration) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.listener != nil {
 		return false
 	}
-	now := time.Now()
+	now, left := time.Now(), 0
 	for c := range cs.open {
-		c.dismiss(now, quietFor)
+		if c.dismiss(now, quietFor) {
+			left++
+		}
 	}
-	return len(cs.open) == 0
+	return left == 0
 }
 
 // phase is what a connection is about.
 type phase int
 
 const (
-	quiet     phase = iota // nothing of a request has come
-	busy                   // a request has begun, if only by its first byte
-	dismissed              // told that no request will be read any more
+	quiet       phase = iota // nothing of a request has come
+	busy                     // a request has begun, if only by its first byte
+	dismissed                // told that no request will be read any more
+	multiplexed              // with HTTP/2, whose requests and farewell are net/http's
 )
 
 // conn is a connection of which it is known whether a request has begun on it.
@@ -119,6 +124,7 @@ type conn struct {
 	mu     sync.Mutex
 	phase  phase
 	since  time.Time // of the phase
+	tls    *tls.Conn // that HTTP/1.1 is carried by; nil without TLS
 	header struct {
 		bytes   int64 // that have come
 		whole   bool  // or refused: net/http reads it no further
@@ -132,7 +138,7 @@ type connKey struct{}
 
 // withConn lets a request know its connection.
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if tracked := trackedConn(c); tracked != nil {
+	if tracked, _ := tracked(c); tracked != nil {
 		return context.WithValue(ctx, connKey{}, tracked)
 	}
 	return ctx
@@ -144,26 +150,13 @@ func connOf(ctx context.Context) *conn {
 	return c
 }
 
-// trackedConn is what a connection of net/http's was accepted as, be it below another.
-func trackedConn(c net.Conn) *conn {
-	for c != nil {
-		if tracked, ok := c.(*conn); ok {
-			return tracked
-		}
-		above, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = above.NetConn()
-	}
-	return nil
-}
-
 // connState tells a connection what net/http knows of it.
 func connState(c net.Conn, state http.ConnState) {
-	tracked := trackedConn(c)
+	tracked, http2 := tracked(c)
 	switch {
-	case tracked == nil:
+	case tracked == nil || state == http.StateNew || state == http.StateClosed:
+	case http2: // Shutdown finds it from here on
+		tracked.turn(multiplexed)
 	case state == http.StateIdle:
 		tracked.turn(quiet)
 		tracked.idle()
@@ -194,7 +187,7 @@ func (c *conn) handled() {
 	c.header.handled = true
 }
 
-// note takes account of a Read.
+// note takes account of a Read, or of a handshake.
 func (c *conn) note(n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -202,7 +195,7 @@ func (c *conn) note(n int, err error) {
 		return
 	}
 	c.header.bytes += int64(n)
-	c.header.late = c.header.late || errors.Is(err, os.ErrDeadlineExceeded)
+	c.header.late = c.header.late || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // end is why the server has closed a connection, if it was for one of its limits.
@@ -210,7 +203,7 @@ func (c *conn) end() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.phase == dismissed:
+	case c.phase == dismissed || c.phase == multiplexed:
 		return ""
 	case c.header.late && c.answered && c.header.bytes == 0:
 		return "idle_timeout"
@@ -243,9 +236,11 @@ func (c *conn) turn(to phase) bool {
 // Read keeps from the server what comes after the farewell, and so reads on until
 // the sender closes: an end with bytes unread would be a reset, which may destroy
 // the farewell before the sender has read it (RFC 9112, section 9.6).
-func (c *conn) Read(p []byte) (int, error) {
+func (c *conn) Read(p []byte) (int, error) { return c.read(c.TCPConn, p) }
+
+func (c *conn) read(from io.Reader, p []byte) (int, error) {
 	for {
-		n, err := c.TCPConn.Read(p)
+		n, err := from.Read(p)
 		c.note(n, err)
 		if n == 0 || c.turn(busy) {
 			return n, err
@@ -254,8 +249,9 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // dismiss says farewell if the connection has been quiet for so long, and cuts it if
-// it was dismissed and the other end does not close.
-func (c *conn) dismiss(now time.Time, quietFor time.Duration) {
+// it was dismissed and the other end does not close. It reports whether the connection
+// is to be waited for.
+func (c *conn) dismiss(now time.Time, quietFor time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lasted := now.Sub(c.since)
@@ -263,11 +259,22 @@ func (c *conn) dismiss(now time.Time, quietFor time.Duration) {
 	case c.phase == quiet && lasted >= quietFor && !unread(c.TCPConn):
 		c.phase, c.since = dismissed, now
 		_ = c.SetWriteDeadline(now.Add(lingering))
-		_, _ = c.Write(farewell(now)) // the sender may be gone
-		_ = c.CloseWrite()
+		c.sayFarewell(now)
 	case c.phase == dismissed && lasted >= lingering:
 		_ = c.TCPConn.Close() // which ends Read, and so the server closes it as well
 	}
+	return c.phase != multiplexed
+}
+
+// sayFarewell: the sender may be gone.
+func (c *conn) sayFarewell(now time.Time) {
+	if c.tls != nil {
+		_, _ = c.tls.Write(farewell(now))
+		_ = c.tls.CloseWrite()
+	} else {
+		_, _ = c.TCPConn.Write(farewell(now))
+	}
+	_ = c.TCPConn.CloseWrite()
 }
 
 func (c *conn) Close() error {

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -46,6 +47,10 @@ type Options struct {
 	// ones are answered with 429; default 1 and 20.
 	FailedAuthRate  float64
 	FailedAuthBurst int
+
+	// TLS makes Serve speak it, and HTTP/2 if that is among its NextProtos. It is not to
+	// be changed any more. Default none: plain HTTP/1.1.
+	TLS *tls.Config
 
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
@@ -156,6 +161,10 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		ConnState:         connState,
 		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
+	}
+	if opts.TLS != nil {
+		s.http.TLSConfig = opts.TLS.Clone() // which net/http only looks at, and changes
+		s.http.HTTP2 = s.http2()
 	}
 	return s
 }

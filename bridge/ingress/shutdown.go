@@ -44,7 +44,11 @@ func Listen(address string) (*net.TCPListener, error) {
 func (s *Server) Serve(l *net.TCPListener) error {
 	s.connections.setListener(l)
 	defer s.connections.setListener(nil)
-	return s.http.Serve(&listener{TCPListener: l, connections: &s.connections})
+	plain := &listener{TCPListener: l, connections: &s.connections}
+	if s.opts.TLS != nil {
+		return s.http.Serve(s.secure(plain))
+	}
+	return s.http.Serve(plain)
 }
 
 // Shutdown ends the server so that no request is left without an answer. For the
@@ -53,7 +57,8 @@ func (s *Server) Serve(l *net.TCPListener) error {
 // that stay quiet. It returns when all are closed, or with ctx's error.
 //
 // A request can cross the end of a quiet connection, which HTTP/1.1 has no means to
-// announce (as HTTP/2 does by GOAWAY). It is not taken, and answered with 408.
+// announce. It is not taken, and answered with 408. HTTP/2 announces it by GOAWAY: with
+// the first answer of the lame duck's time, or when the others are closed.
 func (s *Server) Shutdown(ctx context.Context, lameDuck time.Duration) error {
 	s.stopping.Store(true)
 	settle := min(lameDuck, settling)

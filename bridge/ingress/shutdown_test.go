@@ -3,6 +3,7 @@ package ingress
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,11 +23,12 @@ type stoppable struct {
 	t        *testing.T
 	accepter *accepter
 	listener *net.TCPListener
-	served   chan error // what Serve returned
+	served   chan error  // what Serve returned
+	secure   *tls.Config // nil without TLS
 }
 
 // newStoppable returns one that does not serve yet.
-func newStoppable(t *testing.T) *stoppable {
+func newStoppable(t *testing.T, secure *tls.Config) *stoppable {
 	t.Helper()
 	l, err := Listen("127.0.0.1:0")
 	if err != nil {
@@ -36,14 +38,14 @@ func newStoppable(t *testing.T) *stoppable {
 	a := &accepter{}
 	sources := map[string]*Source{"zenduty": {Verifier: verifier(t, zenduty.ModeAuto, zenduty.Key{Name: "default", Secret: secret})}}
 	return &stoppable{
-		Server: New(a, sources, Options{Logger: slog.New(slog.DiscardHandler)}),
-		t:      t, accepter: a, listener: l, served: make(chan error, 1),
+		Server: New(a, sources, Options{Logger: slog.New(slog.DiscardHandler), TLS: secure}),
+		t:      t, accepter: a, listener: l, served: make(chan error, 1), secure: secure,
 	}
 }
 
-func startStoppable(t *testing.T) *stoppable {
+func startStoppable(t *testing.T, secure *tls.Config) *stoppable {
 	t.Helper()
-	s := newStoppable(t)
+	s := newStoppable(t, secure)
 	s.start()
 	return s
 }
@@ -112,7 +114,24 @@ func (s *stoppable) dial() *sender {
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		s.t.Fatal(err)
 	}
+	if s.secure != nil {
+		t := tls.Client(c, trusting(s.secure))
+		if err := t.Handshake(); err != nil {
+			s.t.Fatal(err)
+		}
+		c = t
+	}
 	return &sender{Conn: c, t: s.t, reader: bufio.NewReader(c)}
+}
+
+// plainAndSecure runs a test of HTTP/1.1 without TLS and with it.
+func plainAndSecure(t *testing.T, test func(t *testing.T, secure *tls.Config)) {
+	for name, secure := range map[string]*tls.Config{"plain": nil, "TLS": serverTLS(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, secure)
+		})
+	}
 }
 
 // signedPost is a whole request, of a webhook that is like no other.
@@ -153,8 +172,10 @@ func (c *sender) expectEnd() {
 
 // During the lame duck's time old connections and new ones get their answers, each
 // of which is its connection's last.
-func TestLameDuck(t *testing.T) {
-	s := startStoppable(t)
+func TestLameDuck(t *testing.T) { plainAndSecure(t, testLameDuck) }
+
+func testLameDuck(t *testing.T, secure *tls.Config) {
+	s := startStoppable(t, secure)
 	old := s.dial()
 	old.send(signedPost(1))
 	old.expect(http.StatusOK, false)
@@ -190,7 +211,11 @@ func TestLameDuck(t *testing.T) {
 // A connection that stays quiet is closed with 408, be it new or between two
 // requests. A request that crosses that is not taken and not reset.
 func TestQuietConnectionIsDismissed(t *testing.T) {
-	s := startStoppable(t)
+	plainAndSecure(t, testQuietConnectionIsDismissed)
+}
+
+func testQuietConnectionIsDismissed(t *testing.T, secure *tls.Config) {
+	s := startStoppable(t, secure)
 	unused, idle, crossing := s.dial(), s.dial(), s.dial()
 	for i, c := range []*sender{idle, crossing} {
 		c.send(signedPost(i))
@@ -216,8 +241,10 @@ func TestQuietConnectionIsDismissed(t *testing.T) {
 }
 
 // The other end need not close: the connection is cut.
-func TestDismissedConnectionIsCut(t *testing.T) {
-	s := startStoppable(t)
+func TestDismissedConnectionIsCut(t *testing.T) { plainAndSecure(t, testDismissedConnectionIsCut) }
+
+func testDismissedConnectionIsCut(t *testing.T, secure *tls.Config) {
+	s := startStoppable(t, secure)
 	c := s.dial()
 	c.send(signedPost(1))
 	c.expect(http.StatusOK, false)
@@ -232,8 +259,10 @@ func TestDismissedConnectionIsCut(t *testing.T) {
 
 // What has begun is answered, even if it has come no further than its first byte
 // when the port is closed.
-func TestBegunRequestsAreAnswered(t *testing.T) {
-	s := startStoppable(t)
+func TestBegunRequestsAreAnswered(t *testing.T) { plainAndSecure(t, testBegunRequestsAreAnswered) }
+
+func testBegunRequestsAreAnswered(t *testing.T, secure *tls.Config) {
+	s := startStoppable(t, secure)
 	idle := s.dial()
 	idle.send(signedPost(0))
 	idle.expect(http.StatusOK, false)

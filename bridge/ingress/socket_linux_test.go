@@ -90,7 +90,7 @@ func TestUnread(t *testing.T) {
 
 // Connections that the kernel has established and nobody has accepted are not reset.
 func TestQueuedConnectionsAreAnswered(t *testing.T) {
-	s := newStoppable(t)
+	s := newStoppable(t, nil)
 	var senders []*sender
 	for i := range 50 {
 		c := s.dial()
