@@ -6,12 +6,15 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 )
 
-// access decides who may call what. Reads are open. Guarded routes need the token
-// where there is one; where there is none, they are answered on loopback only.
+// access decides who may call what. From this machine reads are open; guarded routes
+// need the token where there is one, and where there is none the server must listen on
+// loopback and nowhere else. From beyond it everything needs the token, and TLS, which
+// keeps the token from others.
 type access struct {
 	token    atomic.Pointer[[sha256.Size]byte] // its hash; nil where there is none
 	loopback atomic.Bool                       // the server listens there, and nowhere else
@@ -36,7 +39,8 @@ var (
 	errNoToken    = errors.New("this call needs the bridge's admin token: Authorization: Bearer <token>; commands take it from ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE")
 	errWrongToken = errors.New("that is not the bridge's admin token: ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE must be as the bridge has it")
 	errExposed    = errors.New("this call changes something or shows a webhook's body, and the bridge's admin address can be reached from beyond its machine: set admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or admin_listen to a loopback address")
-	errHost       = errors.New("the Host header is neither an IP address nor localhost: address the bridge as http://127.0.0.1:<port>, or set admin_token")
+	errBeyond     = errors.New("from beyond its machine the bridge answers this only over TLS and with a token: set admin_tls (ZENDUTY_BRIDGE_ADMIN_TLS_CERT_FILE and _KEY_FILE) and admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or ask on that machine; /metrics, /healthz and /readyz are open")
+	errHost       = errors.New("the Host header is neither an IP address nor localhost: address the bridge as http://127.0.0.1:<port>, or send the admin token")
 )
 
 func (a *access) listens(at net.Addr) {
@@ -48,13 +52,13 @@ func (a *access) listens(at net.Addr) {
 func (a *access) permits(r *http.Request, guarded bool) error {
 	token := a.token.Load()
 	switch {
-	case token == nil && a.loopback.Load() && !isLocal(r.Host):
-		return errHost
-	case !guarded:
-		return nil
-	case token != nil:
+	case !fromHere(r) && (token == nil || r.TLS == nil):
+		return errBeyond
+	case !fromHere(r) || guarded && token != nil:
 		return checkToken(r, token)
-	case !a.loopback.Load():
+	case !isLocal(r.Host) && (token == nil || checkToken(r, token) != nil):
+		return errHost
+	case guarded && !a.loopback.Load():
 		return errExposed
 	}
 	return nil
@@ -71,6 +75,12 @@ func checkToken(r *http.Request, want *[sha256.Size]byte) error {
 		return errWrongToken
 	}
 	return nil
+}
+
+// fromHere tells whether r was sent on this machine, and so over nobody's network.
+func fromHere(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
 }
 
 // isLocal tells whether a Host header was not chosen by whoever owns a name: a page

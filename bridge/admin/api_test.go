@@ -112,6 +112,7 @@ type call struct {
 	header       http.Header
 	token        string // that the bridge has
 	host         string
+	beyond       bool  // it comes from another machine, over TLS
 	err          error // of the bridge
 	status       int
 }
@@ -131,7 +132,12 @@ var calls = []call{
 	{method: "GET", path: "/openapi.yaml", host: "evil.example", status: 403},
 	{method: "GET", path: "/status", status: 200},
 	{method: "GET", path: "/status", header: evil, status: 200},
-	{method: "GET", path: "/status", token: "secret", host: "bridge.example", status: 200},
+	{method: "GET", path: "/status", token: "secret", status: 200},
+	{method: "GET", path: "/status", token: "secret", host: "bridge.example", status: 403},
+	{method: "GET", path: "/status", token: "secret", header: bearer, host: "bridge.example", status: 200},
+	{method: "GET", path: "/status", token: "secret", header: bearer, host: "bridge.example", beyond: true, status: 200},
+	{method: "GET", path: "/status", token: "other", header: bearer, beyond: true, status: 401},
+	{method: "GET", path: "/status", beyond: true, status: 403},
 	{method: "GET", path: "/status", host: "evil.example", status: 403},
 	{method: "GET", path: "/status", err: errClosed, status: 503},
 
@@ -223,7 +229,11 @@ var calls = []call{
 }
 
 func (c call) run(t *testing.T, d *described) {
-	url := serve(t, func() error { return nil }, Options{API: wholeAPI(c.err), Token: c.token})
+	opts := Options{API: wholeAPI(c.err), Token: c.token}
+	url := serve(t, func() error { return nil }, opts)
+	if c.beyond {
+		url = serveBeyond(t, true, opts)
+	}
 	path := strings.Replace(c.path, "{id}", anID, 1)
 	r, err := http.NewRequest(c.method, url+apiPrefix+path+c.args, strings.NewReader(c.body))
 	if err != nil {

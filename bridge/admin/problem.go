@@ -36,6 +36,7 @@ var problems = []struct {
 	{errNoToken, http.StatusUnauthorized},
 	{errWrongToken, http.StatusUnauthorized},
 	{errExposed, http.StatusForbidden},
+	{errBeyond, http.StatusForbidden},
 	{errHost, http.StatusForbidden},
 	{errCrossOrigin, http.StatusForbidden},
 	{errNoRoute, http.StatusNotFound},

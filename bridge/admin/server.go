@@ -44,18 +44,29 @@ func New(ready func() error, opts Options) *Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn), EnableOpenMetrics: true,
 	}))
-	if opts.Pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and the profiles by name
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
 	access := newAccess(opts.Token)
+	if opts.Pprof {
+		mux.Handle("GET /debug/pprof/", access.read(pprof.Index)) // and the profiles by name
+		mux.Handle("GET /debug/pprof/profile", access.read(pprof.Profile))
+		mux.Handle("GET /debug/pprof/symbol", access.read(pprof.Symbol))
+		mux.Handle("GET /debug/pprof/trace", access.read(pprof.Trace))
+	}
 	mux.Handle("/api/", newAPI(opts.API.routes(), access))
 	return &Server{access: access, http: &http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}}
+}
+
+// read permits h as it does a read of the API.
+func (a *access) read(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.permits(r, false); err != nil {
+			answerError(w, err)
+			return
+		}
+		h(w, r)
+	})
 }
 
 // answer is "ok" with 200, or the reason with 503.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,11 +17,16 @@ import (
 // serve runs a server on a free port and returns its URL.
 func serve(t *testing.T, ready func() error, opts Options) string {
 	t.Helper()
-	s := New(ready, opts)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, l, ready, opts)
+}
+
+func serveOn(t *testing.T, l net.Listener, ready func() error, opts Options) string {
+	t.Helper()
+	s := New(ready, opts)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -34,6 +40,62 @@ func serve(t *testing.T, ready func() error, opts Options) string {
 		}
 	})
 	return "http://" + l.Addr().String()
+}
+
+// beyond makes connections seem to come from another machine, under TLS or not.
+type beyond struct {
+	net.Listener
+	secure bool
+}
+
+func (l beyond) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil && l.secure {
+		return secureFar{far{c}}, nil
+	}
+	return far{c}, err
+}
+
+type far struct{ net.Conn }
+
+func (far) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711} }
+
+type secureFar struct{ far }
+
+// ConnectionState is what net/http knows TLS by.
+func (secureFar) ConnectionState() tls.ConnectionState { return tls.ConnectionState{} }
+
+// serveBeyond is serve, asked from another machine.
+func serveBeyond(t *testing.T, secure bool, opts Options) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, beyond{l, secure}, func() error { return nil }, opts)
+}
+
+// From another machine health and metrics are open, and nothing else without TLS.
+func TestBeyond(t *testing.T) {
+	url := serveBeyond(t, false, Options{API: wholeAPI(nil), Pprof: true, Token: "secret"})
+	for path, want := range map[string]int{
+		"/healthz": 200, "/readyz": 200, "/metrics": 200,
+		"/api/v1/status": 403, "/api/v1/webhooks?number=5": 403, "/api/v1/webhooks/" + anID + "/body": 403, "/debug/pprof/": 403, "/debug/pprof/heap": 403,
+	} {
+		r, err := http.NewRequest(http.MethodGet, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = bearer // which is not even looked at
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
+		}
+	}
 }
 
 func request(t *testing.T, method, url string) (int, string) {
