@@ -22,6 +22,21 @@ const (
 // badFiles holds, for every file in testdata/bad, the lines of its error less the
 // file's name before the colon. A line without a place begins with a colon and a space.
 var badFiles = map[string][]string{
+	"acme": {
+		"9: acme.domains: has a wildcard, which cannot be proved on a port (RFC 8555, section 7.1.3); write the names out, or use tls.cert_file",
+		"9: acme.domains: has an address; give the domain name that Zenduty posts to",
+		"9: acme.domains: must be domain names separated by commas, such as bridge.example.com",
+		"11: acme.directory: must be an https URL without credentials, such as https://acme-v02.api.letsencrypt.org/directory",
+		"10: acme.email: must be one address, such as ops@example.com",
+		"8: acme.accept_terms: must be true: read the certificate authority's terms of service, which acme.directory links to; nothing is issued to who does not accept them",
+		"9: acme.domains: is set as well as tls; keep one way to a certificate",
+	},
+	"acme_empty": {
+		"6: acme.domains: is empty; name at least one domain, or leave it out",
+	},
+	"acme_no_domain": {
+		"5: acme.domains: is missing, but other settings of acme are given",
+	},
 	"addresses": {
 		"5: listen: must be host:port, such as 127.0.0.1:8080, or :port for all addresses",
 		"6: admin_listen: has no valid port; it must be a number from 0 to 65535",
@@ -37,7 +52,7 @@ var badFiles = map[string][]string{
 		"5: admin_token: " + wantSecret,
 	},
 	"alias_of_itself": {
-		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, audit, services, log",
+		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
 		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth, allow, max_age",
 	},
 	"answer_deadline_zero": {
@@ -317,6 +332,16 @@ var badFiles = map[string][]string{
 	"two_documents": {
 		"5: a second document begins; keep one in a file",
 	},
+	"tls": {
+		"9: admin_tls.key_file: is not the key of the certificate in cert_file; give the two that were issued together, the server's certificate first",
+		"10: admin_ca_file: holds no certificate in PEM (BEGIN CERTIFICATE)",
+		"5: tls: cert_file and key_file go together; set both or neither",
+	},
+	"tls_files": {
+		"11: admin_ca_file: cannot be read: no such file or directory",
+		"10: admin_tls.key_file: holds no private key in PEM (BEGIN PRIVATE KEY) without a pass phrase",
+		"6: tls.cert_file: holds no certificate in PEM (BEGIN CERTIFICATE)",
+	},
 	"unknown_anchor": {
 		"4: not valid YAML: an alias names an unknown anchor; quote a value that begins with *",
 	},
@@ -328,7 +353,7 @@ var badFiles = map[string][]string{
 		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
 	},
 	"unknown_section": {
-		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, sources, ingress, spool, relay, nats, audit, services, log",
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
 	},
 	"unknown_setting": {
 		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",
@@ -439,6 +464,8 @@ func TestGoodFiles(t *testing.T) {
 		"unsigned":           "sources: {zenduty: {signature: none}}\n",
 		"basic auth only":    "sources: {zenduty: {signature: none, basic_auth: {username: u, password: p}}}\n",
 		"numbers as text":    "sources: {zenduty: {keys: [{key: 0123}]}}\nrelay: {window: \"7\"}\n",
+		"TLS":                "tls: {cert_file: testdata/cert.pem, key_file: testdata/key.pem}\n",
+		"ACME":               "acme: {domains: \"Bridge.Example.com, b.example.com\", accept_terms: true}\n",
 		"embedded not used":  "nats: {url: host, listen: nonsense}\n",
 		"keys for a time":    "sources: {zenduty: {keys: [{key: k, not_before: 2020-03-31T00:00:00Z, not_after: \"2096-03-31T00:00:00.5+02:00\"}]}}\n",
 		"any free port":      "listen: 127.0.0.1:0\nadmin_listen: 127.0.0.1:0\n",

@@ -14,6 +14,7 @@ package config
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,12 @@ type Config struct {
 	// only. AdminTokenFile, a file that holds it, is empty after Load.
 	AdminToken     Secret `yaml:"admin_token"`
 	AdminTokenFile string `yaml:"admin_token_file"`
+
+	AdminTLS    ServerTLS `yaml:"admin_tls"`     // of AdminListen; empty: plain HTTP
+	AdminCAFile string    `yaml:"admin_ca_file"` // what commands trust at Admin besides the system's authorities
+
+	TLS  ServerTLS `yaml:"tls"` // of Listen; empty: plain HTTP, unless ACME has domains
+	ACME ACME      `yaml:"acme"`
 
 	// Sources are the senders, by the name in their path /webhooks/{source}.
 	Sources map[string]Source `yaml:"sources"`
@@ -167,6 +174,34 @@ type TLS struct {
 	KeyFile  string `yaml:"key_file"`
 }
 
+// ServerTLS names the PEM files of a certificate, its chain behind it, and of its key.
+// They go together.
+type ServerTLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+// ACME has the certificate of Listen from an authority (RFC 8555, and RFC 8737 for
+// how it is asked), in place of files. Without Domains it is not used.
+type ACME struct {
+	Domains     string `yaml:"domains"` // separated by commas, see Names
+	Email       string `yaml:"email"`   // the account's; may be empty
+	Directory   string `yaml:"directory"`
+	CacheDir    string `yaml:"cache_dir"`    // empty: acme below DataDir
+	AcceptTerms bool   `yaml:"accept_terms"` // the authority's terms of service; nothing is issued without
+}
+
+// Names are the Domains, in lower case.
+func (a ACME) Names() []string {
+	var names []string
+	for name := range strings.SplitSeq(a.Domains, ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Stream is the JetStream stream that takes the webhooks.
 type Stream struct {
 	Name            string        `yaml:"name"`
@@ -196,6 +231,7 @@ func Default() Config {
 		AdminListen: "127.0.0.1:8081",
 		Admin:       "http://127.0.0.1:8081",
 		DataDir:     "./data",
+		ACME:        ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"},
 		Sources:     map[string]Source{},
 		Ingress: Ingress{
 			MaxBodyBytes:    1 * mebibyte,

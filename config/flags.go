@@ -22,6 +22,17 @@ type Flags struct {
 
 	AdminTokenFile *string `name:"admin-token-file" env:"ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE" setting:"admin_token_file" placeholder:"FILE" help:"File with the token of the operator's API. ZENDUTY_BRIDGE_ADMIN_TOKEN gives the token itself."`
 
+	AdminTLSCertFile *string `name:"admin-tls-cert-file" env:"ZENDUTY_BRIDGE_ADMIN_TLS_CERT_FILE" setting:"admin_tls.cert_file" group:"TLS" placeholder:"FILE" help:"Certificate of the operator's address, with its chain (PEM)."`
+	AdminTLSKeyFile  *string `name:"admin-tls-key-file" env:"ZENDUTY_BRIDGE_ADMIN_TLS_KEY_FILE" setting:"admin_tls.key_file" group:"TLS" placeholder:"FILE" help:"Its private key (PEM)."`
+	AdminCAFile      *string `name:"admin-ca-file" env:"ZENDUTY_BRIDGE_ADMIN_CA_FILE" setting:"admin_ca_file" group:"TLS" placeholder:"FILE" help:"Authorities or certificates that commands trust at --admin, besides the system's (PEM)."`
+	TLSCertFile      *string `name:"tls-cert-file" env:"ZENDUTY_BRIDGE_TLS_CERT_FILE" setting:"tls.cert_file" group:"TLS" placeholder:"FILE" help:"Certificate of the webhook endpoint, with its chain (PEM)."`
+	TLSKeyFile       *string `name:"tls-key-file" env:"ZENDUTY_BRIDGE_TLS_KEY_FILE" setting:"tls.key_file" group:"TLS" placeholder:"FILE" help:"Its private key (PEM)."`
+	ACMEDomains      *string `name:"acme-domains" env:"ZENDUTY_BRIDGE_ACME_DOMAINS" setting:"acme.domains" group:"TLS" placeholder:"NAMES" help:"Names to get a certificate for by ACME, separated by commas, in place of files."`
+	ACMEEmail        *string `name:"acme-email" env:"ZENDUTY_BRIDGE_ACME_EMAIL" setting:"acme.email" group:"TLS" placeholder:"ADDRESS" help:"Where the certificate authority writes to."`
+	ACMEDirectory    *string `name:"acme-directory" env:"ZENDUTY_BRIDGE_ACME_DIRECTORY" setting:"acme.directory" group:"TLS" placeholder:"URL" help:"The certificate authority's ACME directory."`
+	ACMECacheDir     *string `name:"acme-cache-dir" env:"ZENDUTY_BRIDGE_ACME_CACHE_DIR" setting:"acme.cache_dir" group:"TLS" placeholder:"DIR" help:"Where the account's key and the certificates are kept; acme below the data directory if not given."`
+	ACMEAcceptTerms  *string `name:"acme-accept-terms" env:"ZENDUTY_BRIDGE_ACME_ACCEPT_TERMS" setting:"acme.accept_terms" group:"TLS" placeholder:"BOOL" help:"true: you accept the certificate authority's terms of service."`
+
 	IngressMaxBodyBytes    *string `name:"ingress-max-body-bytes" env:"ZENDUTY_BRIDGE_INGRESS_MAX_BODY_BYTES" setting:"ingress.max_body_bytes" group:"Ingress" placeholder:"SIZE" help:"Largest webhook that is taken."`
 	IngressHeaderTimeout   *string `name:"ingress-header-timeout" env:"ZENDUTY_BRIDGE_INGRESS_HEADER_TIMEOUT" setting:"ingress.header_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request header."`
 	IngressBodyTimeout     *string `name:"ingress-body-timeout" env:"ZENDUTY_BRIDGE_INGRESS_BODY_TIMEOUT" setting:"ingress.body_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request body."`

@@ -263,10 +263,15 @@ func (l *loader) readSecret(key string, secret *Secret, file *string) {
 	}
 }
 
-// checkFiles tries the files that the NATS client will read by itself.
+// checkFiles tries the files that others will read by themselves.
 func (l *loader) checkFiles() {
-	n := l.config.NATS
+	c, n := l.config, l.config.NATS
 	for _, f := range []struct{ key, path string }{
+		{"admin_tls.cert_file", c.AdminTLS.CertFile},
+		{"admin_tls.key_file", c.AdminTLS.KeyFile},
+		{"admin_ca_file", c.AdminCAFile},
+		{"tls.cert_file", c.TLS.CertFile},
+		{"tls.key_file", c.TLS.KeyFile},
 		{"nats.credentials_file", n.CredentialsFile},
 		{"nats.nkey_seed_file", n.NKeySeedFile},
 		{"nats.tls.ca_file", n.TLS.CAFile},
@@ -281,6 +286,9 @@ func (l *loader) checkFiles() {
 			l.reject(f.key, "%w", err)
 		}
 	}
+	l.checkPair("admin_tls", c.AdminTLS)
+	l.checkPair("tls", c.TLS)
+	l.checkCA("admin_ca_file", c.AdminCAFile)
 }
 
 // sortedNames lists a map's keys in an order that does not change from run to run.

@@ -112,6 +112,10 @@ var samples = map[string]string{
 	"nats.tls.ca_file": exampleFile, "nats.tls.cert_file": exampleFile, "nats.tls.key_file": exampleFile,
 	"nats.subject": "incidents.{source}.{incident}", "nats.stream.name": "OTHER", "nats.stream.replicas": "3",
 	"nats.stream.max_age": "1h", "nats.stream.max_bytes": "1TiB", "nats.stream.duplicate_window": "1m",
+	"admin_tls.cert_file": "testdata/cert.pem", "admin_tls.key_file": "testdata/key.pem", "admin_ca_file": "testdata/cert.pem",
+	"tls.cert_file": "testdata/cert.pem", "tls.key_file": "testdata/key.pem",
+	"acme.domains": "bridge.example.com", "acme.email": "ops@example.com", "acme.directory": "https://acme.example.com/directory",
+	"acme.cache_dir": "/c", "acme.accept_terms": "true",
 	"admin_token_file": "testdata/token.txt", "audit.interval": "1m", "audit.canary_interval": "1m", "log.level": "debug", "log.format": "json",
 }
 
@@ -122,7 +126,18 @@ var companions = map[string][]string{
 	"nats.tls.cert_file":   {"--nats-key=" + exampleFile},
 	"nats.tls.key_file":    {"--nats-cert=" + exampleFile},
 	"nats.stream.replicas": {"--nats-url=nats"},
+
+	"admin_tls.cert_file": {"--admin-tls-key-file=testdata/key.pem"},
+	"admin_tls.key_file":  {"--admin-tls-cert-file=testdata/cert.pem"},
+	"tls.cert_file":       {"--tls-key-file=testdata/key.pem"},
+	"tls.key_file":        {"--tls-cert-file=testdata/cert.pem"},
+	"acme.domains":        {"--acme-accept-terms=true"},
+	"acme.email":          withACME,
+	"acme.cache_dir":      withACME,
+	"acme.accept_terms":   {"--acme-domains=bridge.example.com"},
 }
+
+var withACME = []string{"--acme-domains=bridge.example.com", "--acme-accept-terms=true"}
 
 func TestEveryFlagChangesItsSetting(t *testing.T) {
 	for _, f := range (Flags{}).all() {

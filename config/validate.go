@@ -38,6 +38,7 @@ func (c Config) faults() faults {
 	var f faults
 	c.checkAddresses(&f)
 	c.checkAdminToken(&f)
+	c.checkTLS(&f)
 	c.checkSources(&f)
 	c.Ingress.check(&f)
 	c.Spool.check(&f, c.Ingress.MaxBodyBytes)

@@ -158,7 +158,7 @@ func post(url string, e *event) (status int, err error) {
 }
 
 // client waits as long as Zenduty does.
-var client = &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
+var client = &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 128, TLSClientConfig: clientTLS()}}
 
 // postAll posts a load's incidents side by side, each one's events in order, and
 // fails the test on anything but 200.

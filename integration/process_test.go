@@ -180,6 +180,9 @@ func (b *bridgeProcess) logged(line string) {
 	switch fields["msg"] {
 	case "taking webhooks":
 		b.url = "http://" + fields["listen"].(string) + "/webhooks/zenduty"
+		if fields["tls"] == true {
+			b.url = "https" + strings.TrimPrefix(b.url, "http")
+		}
 	case "publishing to NATS":
 		b.nats = fields["url"].(string)
 	case "serving operators":
@@ -221,7 +224,7 @@ func (b *bridgeProcess) warnings() (lines []string) {
 // get asks the admin API and returns status and text.
 func (b *bridgeProcess) get(path string) (int, string) {
 	b.t.Helper()
-	response, err := http.Get(b.admin + path)
+	response, err := operatorClient.Get(b.admin + path)
 	if err != nil {
 		return 0, err.Error()
 	}

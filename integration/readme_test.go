@@ -88,10 +88,10 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// The README's metrics are those that a bridge has which has carried webhooks,
+// The README's metrics are those that a bridge has which has carried webhooks over TLS,
 // with the labels that they have there.
 func TestReadmeMetrics(t *testing.T) {
-	b := startBridge(t, t.TempDir(), "--audit-interval", "1s")
+	b := startBridge(t, t.TempDir(), append(newPair(t, 90*24*time.Hour).ingress(), "--audit-interval", "1s")...)
 	eventually(t, 20*time.Second, "an audit was made", func() bool {
 		return b.metric("zenduty_bridge_audit_last_run_timestamp_seconds") > 0
 	})

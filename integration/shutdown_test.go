@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,10 +30,16 @@ type begun struct {
 
 func begin(t *testing.T, b *bridgeProcess, e *event) begun {
 	t.Helper()
-	host, path, _ := strings.Cut(strings.TrimPrefix(b.url, "http://"), "/")
+	scheme, rest, _ := strings.Cut(b.url, "://")
+	host, path, _ := strings.Cut(rest, "/")
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if scheme == "https" {
+		secure := clientTLS()
+		secure.ServerName = "localhost"
+		conn = tls.Client(conn, secure)
 	}
 	t.Cleanup(func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -77,11 +84,23 @@ func (r begun) finish(t *testing.T) {
 // SIGTERM under load, again and again. Promised is: no connection is reset, nor ends
 // before an answer; every 200 is in the stream, after the next start at the latest.
 func TestStoppedUnderLoad(t *testing.T) {
+	stoppedUnderLoad(t, rounds(8, 3), false)
+}
+
+// The same over TLS, where HTTP/2 has a farewell of its own.
+func TestStoppedUnderLoadOverTLS(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) { stoppedUnderLoad(t, rounds(5, 2), http2, newPair(t, time.Hour).ingress()...) })
+	}
+}
+
+func stoppedUnderLoad(t *testing.T, times int, http2 bool, args ...string) {
+	t.Helper()
 	n := startNATS(t)
-	b := startQuick(t, n.url())
-	tr := startTraffic(t, b.url)
+	b := startQuick(t, n.url(), args...)
+	tr := startTrafficOver(t, b.url, http2)
 	var l load
-	for round := range rounds(8, 3) {
+	for round := range times {
 		tr.await(50)
 		atRandom(200 * time.Millisecond)
 		stopWithRequestsBegun(t, b, round, &l)

@@ -38,13 +38,19 @@ const (
 	trafficPause   = 25 * time.Millisecond // of each sender, after an event and before a retry
 )
 
-// startTraffic begins to post; stop ends it.
+// startTraffic begins to post, over HTTP/1.1; stop ends it.
 func startTraffic(t *testing.T, url string) *traffic {
+	t.Helper()
+	return startTrafficOver(t, url, false)
+}
+
+// startTrafficOver is startTraffic, over HTTP/2 if that is asked for.
+func startTrafficOver(t *testing.T, url string, http2 bool) *traffic {
 	t.Helper()
 	tr := &traffic{
 		t: t, url: url, name: fmt.Sprintf("traffic-%08x", rand.Uint32()), templates: map[string][]byte{}, stopping: make(chan struct{}),
-		keeping: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: trafficSenders}},
-		opening: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+		keeping: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: trafficSenders, TLSClientConfig: clientTLS(), ForceAttemptHTTP2: http2}},
+		opening: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: clientTLS(), ForceAttemptHTTP2: http2}},
 	}
 	for _, kind := range kinds {
 		tr.templates[kind] = fixture(t, kind)

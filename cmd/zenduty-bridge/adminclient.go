@@ -20,6 +20,7 @@ import (
 // and variables are those of serve, so that one set of them serves both.
 type adminFlags struct {
 	Admin     *string `env:"ZENDUTY_BRIDGE_ADMIN" placeholder:"URL" help:"Where the running bridge's admin API is (${admin})."`
+	CAFile    *string `name:"admin-ca-file" env:"ZENDUTY_BRIDGE_ADMIN_CA_FILE" placeholder:"FILE" help:"Authorities or certificates to trust there, besides the system's (PEM), for an https URL."`
 	TokenFile *string `name:"admin-token-file" env:"ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File with the bridge's admin_token, if it has one. ZENDUTY_BRIDGE_ADMIN_TOKEN gives the token itself."`
 }
 
@@ -34,7 +35,7 @@ type adminClient struct {
 const adminTimeout = 30 * time.Second
 
 func (f adminFlags) client(p *program) (*adminClient, error) {
-	cfg, err := config.Load(config.Flags{Admin: f.Admin, AdminTokenFile: f.TokenFile}, func(name string) (string, bool) {
+	cfg, err := config.Load(config.Flags{Admin: f.Admin, AdminTokenFile: f.TokenFile, AdminCAFile: f.CAFile}, func(name string) (string, bool) {
 		if name != "ZENDUTY_BRIDGE_ADMIN_TOKEN" {
 			return "", false // of no use here, so that a wrong setting of it does no harm
 		}
@@ -43,10 +44,12 @@ func (f adminFlags) client(p *program) (*adminClient, error) {
 	if err = config.Without(err, config.ErrNoKey); err != nil {
 		return nil, usageError{err}
 	}
-	return &adminClient{
-		url: strings.TrimSuffix(cfg.Admin, "/") + "/api/v1/", token: cfg.AdminToken,
-		http: &http.Client{Timeout: adminTimeout, CheckRedirect: dontFollow}, // the token is not for others
-	}, nil
+	client, err := newAdminHTTP(cfg.Admin, cfg.AdminCAFile)
+	if err != nil {
+		return nil, err
+	}
+	client.Timeout = adminTimeout
+	return &adminClient{url: strings.TrimSuffix(cfg.Admin, "/") + "/api/v1/", token: cfg.AdminToken, http: client}, nil
 }
 
 // get asks for a path below /api/v1 and reads the answer's JSON into out.

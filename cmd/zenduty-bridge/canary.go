@@ -80,7 +80,7 @@ func canaryBody() []byte {
 
 // post signs it as the source does.
 func (c checkup) post(ctx context.Context, source string, body []byte) answer {
-	t, err := newTarget(c.ingress+"/webhooks/"+source, canaryAnswer, 1)
+	t, err := newTarget(c.ingress+"/webhooks/"+source, canaryAnswer, 1, c.trust)
 	if err != nil {
 		return answer{Outcome: err.Error()}
 	}

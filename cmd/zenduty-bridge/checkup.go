@@ -20,6 +20,8 @@ type checkup struct {
 	cfg     config.Config
 	nats    publisher.Options
 	ingress string // URL that webhooks are posted to, less /webhooks/<source>
+	trust   trusting
+	shown   []showing // to who connects to the bridge
 }
 
 func (c checkup) disk() health.Disk {
@@ -28,8 +30,16 @@ func (c checkup) disk() health.Disk {
 
 // audit writes nothing, neither to the disk nor to NATS.
 func (c checkup) audit(ctx context.Context) []publisher.Finding {
-	found := append(auditConfig(c.cfg, time.Now()), c.disk().Check()...)
+	found := append(auditConfig(c.cfg, time.Now()), c.auditCertificates()...)
+	found = append(found, c.disk().Check()...)
 	return slices.Concat(found, []publisher.Finding{health.CheckClock()}, publisher.Audit(ctx, c.nats, int64(c.cfg.Ingress.MaxBodyBytes)))
+}
+
+func (c checkup) auditCertificates() (found []publisher.Finding) {
+	for _, s := range c.shown {
+		found = append(found, s.audit(time.Now()))
+	}
+	return found
 }
 
 // auditConfig finds what a valid configuration may still have against it.

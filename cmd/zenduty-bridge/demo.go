@@ -99,7 +99,7 @@ func (c *demoCommand) show(ctx context.Context, p *program, s *service, key stri
 	if err != nil {
 		return err
 	}
-	target, err := newTarget("http://"+s.webhooks.Addr().String(), 3*time.Second, 1)
+	target, err := newTarget("http://"+s.webhooks.Addr().String(), 3*time.Second, 1, nil)
 	if err != nil {
 		return err
 	}

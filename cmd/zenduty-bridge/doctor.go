@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 // doctorCommand checks everything around a bridge, and the bridge if it runs.
 type doctorCommand struct {
 	config.Flags
-	URL     string `placeholder:"URL" help:"Where webhooks are posted, without /webhooks/<source>: the public URL, say, so that the canary passes the proxy too (http:// and --listen)."`
+	URL     string `placeholder:"URL" help:"Where webhooks are posted, without /webhooks/<source>: the public URL, say, so that the canary passes the proxy too (--listen, by http or https as it is set)."`
 	JSON    bool   `name:"json" help:"Print one JSON document."`
 	NoColor bool   `name:"no-color" help:"No colours, also on a terminal. So does NO_COLOR."`
 }
@@ -30,10 +32,11 @@ func (c *doctorCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if c.URL == "" {
-		c.URL = "http://" + reachable(cfg.Listen)
+	operators, err := newAdminHTTP(cfg.Admin, cfg.AdminCAFile)
+	if err != nil {
+		return err
 	}
-	d := diagnosis{Findings: examine(p.ctx, checkup{cfg: cfg, nats: options, ingress: strings.TrimSuffix(c.URL, "/")})}
+	d := diagnosis{Findings: examine(p.ctx, c.checkup(cfg, options), operators)}
 	d.count()
 	if c.JSON {
 		err = printDocument(p.stdout, d)
@@ -46,13 +49,35 @@ func (c *doctorCommand) Run(p *program) error {
 	return err
 }
 
+// checkup looks at a bridge of the configuration from without.
+func (c *doctorCommand) checkup(cfg config.Config, options publisher.Options) checkup {
+	shown := configured(cfg)
+	look := checkup{cfg: cfg, nats: options, ingress: strings.TrimSuffix(c.URL, "/"), shown: shown, trust: trustShown(shown)}
+	names := cfg.ACME.Names()
+	if c.URL != "" {
+		return look
+	}
+	look.ingress = "http://" + reachable(cfg.Listen)
+	switch {
+	case len(names) > 0: // by the address, under the name
+		look.trust = func(string) (*tls.Config, error) {
+			return &tls.Config{MinVersion: tls.VersionTLS12, ServerName: names[0]}, nil
+		}
+		fallthrough
+	case cfg.TLS != (config.ServerTLS{}):
+		look.ingress = "https://" + reachable(cfg.Listen)
+	}
+	return look
+}
+
 // examine does without what only a running bridge has, if none runs.
-func examine(ctx context.Context, c checkup) []publisher.Finding {
+func examine(ctx context.Context, c checkup, operators *http.Client) []publisher.Finding {
 	found := []publisher.Finding{{Check: "configuration", Severity: publisher.SeverityOK, What: "it is valid; sources: " + strings.Join(sourceNames(c.cfg), ", ")}}
-	bridge, runs := checkBridge(ctx, c.cfg.Admin)
+	bridge, runs := checkBridge(ctx, operators, c.cfg.Admin)
 	found = append(found, bridge)
 	if !runs && c.cfg.NATS.URL == "" {
 		found = append(found, auditConfig(c.cfg, time.Now())...)
+		found = append(found, c.auditCertificates()...)
 		found = append(found, c.disk().Check()...)
 		found = append(found, health.CheckClock(), publisher.Finding{
 			Check: "nats", Severity: publisher.SeverityWarning, What: "NATS and the stream were not looked at: the embedded server runs within serve only",
@@ -69,8 +94,8 @@ func examine(ctx context.Context, c checkup) []publisher.Finding {
 }
 
 // checkBridge asks the bridge whether it would take a webhook.
-func checkBridge(ctx context.Context, url string) (finding publisher.Finding, runs bool) {
-	runs, err := askReady(ctx, url)
+func checkBridge(ctx context.Context, operators *http.Client, url string) (finding publisher.Finding, runs bool) {
+	runs, err := askReady(ctx, operators, url)
 	switch {
 	case err == nil:
 		return publisher.Finding{Check: "bridge", Severity: publisher.SeverityOK, What: "a bridge runs and takes webhooks (" + url + ")"}, true

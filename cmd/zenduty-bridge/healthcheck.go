@@ -16,6 +16,7 @@ import (
 // healthcheckCommand asks a running bridge; a container's health check.
 type healthcheckCommand struct {
 	Admin   string        `env:"ZENDUTY_BRIDGE_ADMIN" default:"${admin}" placeholder:"URL" help:"Where the running bridge's admin API is."`
+	CAFile  string        `name:"admin-ca-file" env:"ZENDUTY_BRIDGE_ADMIN_CA_FILE" placeholder:"FILE" help:"Authorities or certificates to trust there, besides the system's (PEM)."`
 	Timeout time.Duration `default:"3s" help:"How long the answer may take."`
 }
 
@@ -26,7 +27,11 @@ func (c *healthcheckCommand) Run(p *program) error {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
 	defer cancel()
-	_, err := askReady(ctx, c.Admin)
+	operators, err := newAdminHTTP(c.Admin, c.CAFile)
+	if err != nil {
+		return err
+	}
+	_, err = askReady(ctx, operators, c.Admin)
 	if silent := new(url.Error); errors.As(err, &silent) {
 		return fmt.Errorf("%w (start it, or say with --admin or ZENDUTY_BRIDGE_ADMIN where its admin_listen is)", err)
 	}
@@ -35,12 +40,12 @@ func (c *healthcheckCommand) Run(p *program) error {
 
 // askReady asks /readyz of the admin address at a URL; nil if a webhook would be taken.
 // With an error, runs tells whether it is a bridge that gives it as the reason.
-func askReady(ctx context.Context, admin string) (runs bool, err error) {
+func askReady(ctx context.Context, operators *http.Client, admin string) (runs bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/readyz", nil)
 	if err != nil {
 		return false, usageError{fmt.Errorf("--admin: %w", err)}
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := operators.Do(request)
 	if err != nil {
 		return false, fmt.Errorf("no bridge answers: %w", err)
 	}

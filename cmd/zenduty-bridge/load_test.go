@@ -20,7 +20,7 @@ func newTestTarget(t *testing.T, handler http.HandlerFunc) *target {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	target, err := newTarget(server.URL, 5*time.Second, 16)
+	target, err := newTarget(server.URL, 5*time.Second, 16, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,8 @@ type sendCommand struct {
 	User     string `placeholder:"NAME" help:"User for Basic auth, if the source asks for it."`
 	Password string `env:"ZENDUTY_BASIC_AUTH_PASSWORD" placeholder:"TEXT" help:"Password for Basic auth. As for --key, better set the variable."`
 
+	CAFile string `name:"ca-file" placeholder:"FILE" help:"Authorities or certificates to trust besides the system's (PEM), for an https URL."`
+
 	Event   *string `group:"Sample" placeholder:"TYPE" complete:"triggered,acknowledged,resolved,incident" help:"Event to send: triggered (default), acknowledged, resolved, any other text, or incident for these three in order."`
 	Service string  `group:"Sample" placeholder:"ID" help:"The service's unique_id."`
 	Title   string  `group:"Sample" placeholder:"TEXT" help:"The incident's title."`
@@ -112,7 +114,7 @@ func (c *sendCommand) ofSample() string {
 var errNoKey = errors.New("no signing key: set ZENDUTY_SIGNING_KEY or --key-file to the key of the source, or give --unsigned if it asks for none")
 
 func (c *sendCommand) target(getenv func(string) (string, bool)) (*target, error) {
-	t, err := newTarget(c.URL, c.Timeout, c.Concurrency)
+	t, err := newTarget(c.URL, c.Timeout, c.Concurrency, trustFile(c.CAFile))
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +78,8 @@ type service struct {
 	started  time.Time
 	tracing  *sdktrace.TracerProvider // nil without tracing
 
+	certificates certificates
+
 	webhooks  *net.TCPListener
 	operators net.Listener
 	nats      *embedded.Server // nil with an external NATS
@@ -94,7 +97,8 @@ type service struct {
 	failures chan error    // of the servers and the relay; one each at most
 	relayed  chan struct{} // closed when the relay has ended
 	cut      context.CancelFunc
-	audited  chan struct{} // closed when the auditor has ended
+	audited  chan struct{}  // closed when the auditor has ended
+	watches  sync.WaitGroup // of certificates
 	resign   context.CancelFunc
 }
 
@@ -119,6 +123,9 @@ func (s *service) start() error {
 	if err != nil {
 		return err
 	}
+	if s.certificates, err = openCertificates(s.cfg, s.log, s.registry); err != nil {
+		return err
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}
@@ -129,7 +136,7 @@ func (s *service) start() error {
 	if s.replays, err = bridge.NewReplays(s.bridge, s.cfg.Services); err != nil {
 		return err
 	}
-	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.log, s.registry, s.tracerProvider()))
+	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.certificates.ingressTLS(), s.log, s.registry, s.tracerProvider()))
 	s.auditor = health.NewAuditor(s.auditorOptions())
 	s.admin = admin.New(s.readiness, admin.Options{
 		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
@@ -159,6 +166,7 @@ func (s *service) listen() (err error) {
 	if s.operators, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
 		return fmt.Errorf("listen for operators: %w (--admin-listen or ZENDUTY_BRIDGE_ADMIN_LISTEN sets another address)", err)
 	}
+	s.operators = s.certificates.secureAdmin(s.operators)
 	return nil
 }
 
@@ -190,8 +198,12 @@ func (s *service) openStores() (err error) {
 }
 
 func (s *service) auditorOptions() health.Options {
+	shown := s.certificates.showing()
 	checkup := func() checkup {
-		return checkup{cfg: *s.live.Load(), nats: s.probing, ingress: "http://" + reachable(s.webhooks.Addr().String())}
+		return checkup{
+			cfg: *s.live.Load(), nats: s.probing, shown: shown, trust: trustShown(shown),
+			ingress: scheme(s.certificates.ingress) + "://" + reachable(s.webhooks.Addr().String()),
+		}
 	}
 	return health.Options{
 		Audit: func(ctx context.Context) []publisher.Finding { return checkup().audit(ctx) }, Interval: s.cfg.Audit.Interval,
@@ -200,7 +212,8 @@ func (s *service) auditorOptions() health.Options {
 	}
 }
 
-// goServe starts the four goroutines that work: relay, ingress, admin, auditor.
+// goServe starts the goroutines that work: relay, ingress, admin, auditor, and one for
+// each certificate.
 func (s *service) goServe() {
 	ctx, cut := context.WithCancel(context.Background())
 	s.cut = cut
@@ -218,6 +231,7 @@ func (s *service) goServe() {
 		defer close(s.audited)
 		s.auditor.Run(watch)
 	}()
+	s.watch(watch)
 }
 
 var errStopping = errors.New("stopping")
@@ -255,11 +269,11 @@ func (s *service) announce() {
 		where, what = s.nats.URL(), "embedded"
 	}
 	s.log.Info("publishing to NATS", "nats", what, "url", where, "stream", s.cfg.NATS.Stream.Name, "subscribe_to", s.publisher.Feed())
-	s.log.Info("serving operators", "metrics", "http://"+s.operators.Addr().String()+"/metrics", "ready", "/readyz", "version", version)
+	s.log.Info("serving operators", "metrics", scheme(s.certificates.admin)+"://"+s.operators.Addr().String()+"/metrics", "ready", "/readyz", "version", version)
 }
 
 func (s *service) announceSource(name string) {
-	s.log.Info("taking webhooks", "listen", s.webhooks.Addr().String(), "url_for_zenduty", "https://<your public host>/webhooks/"+name)
+	s.log.Info("taking webhooks", "listen", s.webhooks.Addr().String(), "tls", s.certificates.ingress != nil, "url_for_zenduty", "https://<your public host>/webhooks/"+name)
 }
 
 // run returns when ctx has ended and everything is closed in order (nil), or when
@@ -292,6 +306,7 @@ func (s *service) stop() error {
 	s.cut()
 	<-s.relayed
 	<-s.audited
+	s.watches.Wait()
 	pending := s.spool.Stats().Pending.Records
 	_ = s.shutdown(s.admin.Shutdown, time.Second) // an operator's request may be cut off
 	err := s.release()

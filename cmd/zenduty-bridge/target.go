@@ -27,7 +27,7 @@ type target struct {
 
 // newTarget completes a URL without a path by the default source's. connections
 // is how many requests may be under way at once.
-func newTarget(rawURL string, timeout time.Duration, connections int) (*target, error) {
+func newTarget(rawURL string, timeout time.Duration, connections int, trust trusting) (*target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, usageError{fmt.Errorf("--url %s: not the URL of a source: give one such as %s", rawURL, defaultURL)}
@@ -35,7 +35,10 @@ func newTarget(rawURL string, timeout time.Duration, connections int) (*target, 
 	if u.Path == "" || u.Path == "/" {
 		u.Path = defaultPath
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport, err := newTransport(u, trust)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("certificates to trust: %w", err)}
+	}
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = connections, connections
 	return &target{
 		url: u.String(), timeout: timeout,

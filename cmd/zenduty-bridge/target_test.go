@@ -29,7 +29,7 @@ func TestNewTargetCompletesTheURL(t *testing.T) {
 		"http://[::1":                      "",
 	} {
 		t.Run(url, func(t *testing.T) {
-			target, err := newTarget(url, time.Second, 1)
+			target, err := newTarget(url, time.Second, 1, nil)
 			if want == "" {
 				if err == nil || exitCode(err) != exitUsage {
 					t.Errorf("err = %v, want one of usage", err)
@@ -112,7 +112,7 @@ func newGoneTarget(t *testing.T) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone, err := newTarget("http://"+l.Addr().String(), time.Second, 1)
+	gone, err := newTarget("http://"+l.Addr().String(), time.Second, 1, nil)
 	if err := errors.Join(err, l.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func bridgeOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, t
 	}
 }
 
-func ingressOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, tp trace.TracerProvider) ingress.Options {
+func ingressOptions(c config.Config, secure *tls.Config, log *slog.Logger, r prometheus.Registerer, tp trace.TracerProvider) ingress.Options {
 	i := c.Ingress
 	return ingress.Options{
 		MaxBodyBytes: int64(i.MaxBodyBytes), HeaderTimeout: i.HeaderTimeout, BodyTimeout: i.BodyTimeout,
@@ -61,7 +61,7 @@ func ingressOptions(c config.Config, log *slog.Logger, r prometheus.Registerer, 
 		MaxHeaderBytes: int(i.MaxHeaderBytes), MaxConnections: i.MaxConnections, MaxConnectionsPerAddress: i.MaxConnectionsPerAddress,
 		MaxConcurrentRequests: i.MaxConcurrentRequests, MaxUnverifiedBytes: int64(i.MaxUnverifiedBytes),
 		TrustedProxies: i.TrustedProxies.Prefixes(),
-		Logger:         log, Registerer: r, TracerProvider: tp,
+		TLS:            secure, Logger: log, Registerer: r, TracerProvider: tp,
 	}
 }
 
