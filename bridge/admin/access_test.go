@@ -76,7 +76,7 @@ func TestTokenIsReplaced(t *testing.T) {
 	a := newAccess("old")
 	a.listens(&net.TCPAddr{IP: net.IPv4zero})
 	permits := func(token string) error {
-		return a.permits(&http.Request{Host: "bridge", Header: http.Header{"Authorization": {"Bearer " + token}}}, true)
+		return a.permits(&http.Request{Host: "127.0.0.1", RemoteAddr: "127.0.0.1:1024", Header: http.Header{"Authorization": {"Bearer " + token}}}, true)
 	}
 	for _, step := range []struct {
 		set      string

@@ -69,7 +69,8 @@ func auditConfig(c config.Config, now time.Time) []publisher.Finding {
 	return append([]publisher.Finding{signatures, history}, auditKeys(c, now)...)
 }
 
-// expiresSoon is how long before its end a key is worth a finding.
+// expiresSoon is how long before its end a key is worth a finding, or a certificate: one
+// that is renewed by itself would long have been.
 const expiresSoon = 7 * 24 * time.Hour
 
 // auditKeys looks at the times of keys: one finding for all if there is nothing to say.

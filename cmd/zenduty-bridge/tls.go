@@ -135,9 +135,6 @@ func configured(c config.Config) (list []showing) {
 	return list
 }
 
-// expiresSoon is when a certificate that is renewed by itself would long have been.
-const expiresSoon = 7 * 24 * time.Hour
-
 // audit finds the certificate that is missing, or expires first.
 func (s showing) audit(now time.Time) publisher.Finding {
 	f := publisher.Finding{
