@@ -160,14 +160,20 @@ func (c *cluster) awaitRule() {
 	})
 }
 
-// start runs a stopped node again and waits until the stream's leader has heard
-// from every copy since, and all are current: two nodes behind at a time would be
-// more than the stream can bear.
+// start runs a stopped node again and waits until it has caught up.
 func (c *cluster) start(name string) {
 	c.t.Helper()
 	if err := c.nodes[name].Start(context.Background()); err != nil {
 		c.t.Fatalf("start %s: %v", name, err)
 	}
+	c.awaitCurrent(name)
+}
+
+// awaitCurrent waits until the stream's leader has heard from every copy since now,
+// and all are current: two nodes behind at a time would be more than the stream can
+// bear.
+func (c *cluster) awaitCurrent(name string) {
+	c.t.Helper()
 	began := time.Now()
 	eventually(c.t, 60*time.Second, name+" has caught up", func() bool {
 		asked := time.Since(began)

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -16,14 +15,28 @@ import (
 type compose struct {
 	t       *testing.T
 	command []string // docker-compose, or docker compose
+	file    string
 	project string
+	env     []string // variables that the file reads
+}
+
+// startCompose starts the project at the top, at ports that are free.
+func startCompose(t *testing.T) *compose {
+	t.Helper()
+	c := newCompose(t, "../docker-compose.yml",
+		"BRIDGE_PORT=127.0.0.1:0", "ADMIN_PORT=0", "NATS_PORT=0", "NATS_MONITOR_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0")
+	c.up()
+	return c
 }
 
 // newCompose is a project of which nothing runs yet.
-func newCompose(t *testing.T) *compose {
+func newCompose(t *testing.T, file string, env ...string) *compose {
 	t.Helper()
 	needDocker(t)
-	c := &compose{t: t, project: "zenduty-bridge-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))}
+	c := &compose{
+		t: t, file: file, project: "zenduty-bridge-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")),
+		env: append(env, "ZENDUTY_SIGNING_KEY="+signingKey, "ZENDUTY_BRIDGE_AUDIT_CANARY_INTERVAL=0s"),
+	}
 	switch {
 	case exec.Command("docker", "compose", "version").Run() == nil:
 		c.command = []string{"docker", "compose"}
@@ -35,32 +48,24 @@ func newCompose(t *testing.T) *compose {
 	return c
 }
 
-func startCompose(t *testing.T) *compose {
-	t.Helper()
-	c := newCompose(t)
+func (c *compose) up() {
+	c.t.Helper()
+	c.t.Cleanup(c.down)
 	if out, err := c.run("up", "-d", "--build"); err != nil {
 		if strings.Contains(out, "pull") || strings.Contains(out, "registry") || strings.Contains(out, "not found") {
-			unavailable(t, "images not to be had (without a registry: integration/standins/build.sh): "+out)
+			unavailable(c.t, "images not to be had (without a registry: integration/standins/build.sh): "+out)
 		}
-		t.Fatalf("up: %v\n%s", err, out)
+		c.t.Fatalf("up: %v\n%s", err, out)
 	}
-	return c
 }
 
 // run calls compose with the project's settings and returns all that it printed.
 func (c *compose) run(args ...string) (string, error) {
-	full := append(c.command[1:], "-f", "../docker-compose.yml", "-p", c.project)
+	full := append(c.command[1:], "-f", c.file, "-p", c.project)
 	cmd := exec.Command(c.command[0], append(full, args...)...)
-	cmd.Env = append(os.Environ(), "ZENDUTY_SIGNING_KEY="+signingKey,
-		"BRIDGE_PORT=127.0.0.1:0", "ADMIN_PORT=0", "NATS_PORT=0", "NATS_MONITOR_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0",
-		"ZENDUTY_BRIDGE_AUDIT_CANARY_INTERVAL=0s")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if args[0] == "up" {
-		c.t.Cleanup(c.down)
-	}
-	err := cmd.Run()
-	return out.String(), err
+	cmd.Env = append(os.Environ(), c.env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 func (c *compose) must(args ...string) string {
@@ -90,15 +95,45 @@ func (c *compose) address(service, port string) string {
 }
 
 func TestComposeReads(t *testing.T) {
-	needDocker(t)
-	for _, profile := range [][]string{nil, {"--profile", "monitoring"}} {
-		c := &compose{t: t, project: "zenduty-bridge-config", command: []string{"docker-compose"}}
-		if exec.Command("docker-compose", "version").Run() != nil {
-			c.command = []string{"docker", "compose"}
+	for _, args := range [][]string{
+		{"../docker-compose.yml"}, {"../docker-compose.yml", "--profile", "monitoring"}, {"../deployments/cluster/docker-compose.yml"},
+	} {
+		c := newCompose(t, args[0])
+		if out, err := c.run(append(args[1:], "config", "-q")...); err != nil {
+			t.Errorf("config %v: %v\n%s", args, err, out)
 		}
-		if out, err := c.run(append(profile, "config", "-q")...); err != nil {
-			t.Errorf("config %v: %v\n%s", profile, err, out)
+	}
+}
+
+// OpenTelemetry's variables reach the bridge, and are not there when they are not set.
+func TestComposePassesTracing(t *testing.T) {
+	const name, value = "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.test:4318"
+	c := newCompose(t, "../docker-compose.yml")
+	if out := c.must("config"); strings.Contains(out, "collector.test") {
+		t.Fatal(out)
+	}
+	c.env = append(c.env, name+"="+value)
+	if out := c.must("config"); !strings.Contains(out, name+": "+value) {
+		t.Errorf("no %s in:\n%s", name, out)
+	}
+}
+
+// Every image that is not built here is pinned by a tag, and NATS is one version.
+func TestComposeImages(t *testing.T) {
+	var servers []string
+	for _, file := range []string{"../docker-compose.yml", "../deployments/cluster/docker-compose.yml"} {
+		for _, match := range regexp.MustCompile(`(?m)^ *image: *(\S+)`).FindAllStringSubmatch(readFile(t, file), -1) {
+			name, tag, _ := strings.Cut(match[1], ":")
+			if tag == "" || tag == "latest" {
+				t.Errorf("%s: %s has no tag that pins it", file, match[1])
+			}
+			if name == "nats" {
+				servers = append(servers, tag)
+			}
 		}
+	}
+	if len(servers) != 2 || servers[0] != servers[1] {
+		t.Errorf("versions of NATS: %v, want one, twice", servers)
 	}
 }
 

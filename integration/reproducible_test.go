@@ -46,7 +46,7 @@ func TestReproducibleBuild(t *testing.T) {
 // binaryOfImage is the program of docker-compose.yml's image, taken out of it.
 func binaryOfImage(t *testing.T) string {
 	t.Helper()
-	c := newCompose(t)
+	c := newCompose(t, "../docker-compose.yml")
 	if out, err := c.run("build", "bridge"); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

@@ -25,7 +25,8 @@ type traffic struct {
 	templates map[string][]byte // the samples, by kind
 	stopping  chan struct{}
 	senders   sync.WaitGroup
-	name      string // begins the names of its incidents
+	name      string        // begins the names of its incidents
+	pause     time.Duration // of each sender, after an event and before a retry
 	incidents atomic.Int64
 
 	mu      sync.Mutex
@@ -35,20 +36,26 @@ type traffic struct {
 
 const (
 	trafficSenders = 12
-	trafficPause   = 25 * time.Millisecond // of each sender, after an event and before a retry
+	trafficPause   = 25 * time.Millisecond
 )
 
 // startTraffic begins to post, over HTTP/1.1; stop ends it.
 func startTraffic(t *testing.T, url string) *traffic {
 	t.Helper()
-	return startTrafficOver(t, url, false)
+	return startTrafficAs(t, url, trafficPause, false)
 }
 
 // startTrafficOver is startTraffic, over HTTP/2 if that is asked for.
 func startTrafficOver(t *testing.T, url string, http2 bool) *traffic {
 	t.Helper()
+	return startTrafficAs(t, url, trafficPause, http2)
+}
+
+// startTrafficAs is startTraffic, with another pause after an event and before a retry.
+func startTrafficAs(t *testing.T, url string, pause time.Duration, http2 bool) *traffic {
+	t.Helper()
 	tr := &traffic{
-		t: t, url: url, name: fmt.Sprintf("traffic-%08x", rand.Uint32()), templates: map[string][]byte{}, stopping: make(chan struct{}),
+		t: t, url: url, pause: pause, name: fmt.Sprintf("traffic-%08x", rand.Uint32()), templates: map[string][]byte{}, stopping: make(chan struct{}),
 		keeping: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: trafficSenders, TLSClientConfig: clientTLS(), ForceAttemptHTTP2: http2}},
 		opening: &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: clientTLS(), ForceAttemptHTTP2: http2}},
 	}
@@ -116,7 +123,7 @@ func (tr *traffic) post(client *http.Client, e *event, insistent bool) {
 		tr.mu.Lock()
 		tr.answers = append(tr.answers, a)
 		tr.mu.Unlock()
-		time.Sleep(trafficPause)
+		time.Sleep(tr.pause)
 		if a.code == http.StatusOK {
 			e.id = a.ID
 			return

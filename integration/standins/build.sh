@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes stand-ins for the images that docker-compose.yml, the Dockerfile and the integration tests
-# pull, for machines without a registry:
+# Makes stand-ins for the images that docker-compose.yml, deployments/cluster, the Dockerfile and the
+# integration tests pull, for machines without a registry:
 #
-#   nats:<version>    nats-server as in go.mod, on scratch
-#   golang:<version>  this machine's Go and busybox, to build deployments/docker/Dockerfile with
+#   nats:<version>     nats-server as in go.mod, on scratch
+#   golang:<version>   this machine's Go and busybox, to build deployments/docker/Dockerfile with
+#   haproxy:<version>  Debian's haproxy, whatever its version
 #
 # Usage: integration/standins/build.sh [--force]
 #
@@ -34,6 +35,10 @@ nats_image() {
 
 go_image() {
 	sed -n 's/^ARG GO_IMAGE=\([^ ]*\) *$/\1/p' "$root/deployments/docker/Dockerfile"
+}
+
+haproxy_image() {
+	sed -n 's/^ *image: *\(haproxy:[^ ]*\) *$/\1/p' "$root/deployments/cluster/docker-compose.yml"
 }
 
 # wanted IMAGE: whether to build it. Says why not.
@@ -86,15 +91,29 @@ build_golang() {
 	docker build -q -f "$here/golang.Dockerfile" -t "$1" "$work/golang" >/dev/null
 }
 
+build_haproxy() {
+	require /usr/sbin/haproxy haproxy
+	say "building $1 from $(/usr/sbin/haproxy -v | head -n 1)"
+	rootfs=$work/haproxy/rootfs
+	for file in /usr/sbin/haproxy $(ldd /usr/sbin/haproxy | grep -o '/[^ ]*'); do
+		mkdir -p "$rootfs$(dirname "$file")"
+		cp -L "$file" "$rootfs$file"
+	done
+	docker build -q -f "$here/haproxy.Dockerfile" -t "$1" "$work/haproxy" >/dev/null
+}
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 nats=$(nats_image)
 golang=$(go_image)
+haproxy=$(haproxy_image)
 [ -n "$nats" ] || die "docker-compose.yml names no nats image"
 [ -n "$golang" ] || die "deployments/docker/Dockerfile has no ARG GO_IMAGE"
+[ -n "$haproxy" ] || die "deployments/cluster/docker-compose.yml names no haproxy image"
 
 if wanted "$nats"; then build_nats "$nats"; fi
 if wanted "$golang"; then build_golang "$golang"; fi
-say "done: $nats $golang"
+if wanted "$haproxy"; then build_haproxy "$haproxy"; fi
+say "done: $nats $golang $haproxy"

@@ -1,0 +1,114 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zenduty-bridge/zenduty-bridge/config"
+)
+
+const unitFile = "../deployments/systemd/zenduty-bridge.service"
+
+// maxExposure is systemd's measure of what a service could do, times ten. Below it
+// would be without the network, or with a root directory of its own.
+const maxExposure = "14"
+
+func systemdAnalyze(t *testing.T, args ...string) string {
+	t.Helper()
+	program, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		unavailable(t, "systemd-analyze is not here (Debian's package is systemd)")
+	}
+	out, err := exec.Command(program, append([]string{"--no-pager"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("systemd-analyze %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// unitSetting is all values of one setting of the unit.
+func unitSetting(t *testing.T, name string) (values []string) {
+	t.Helper()
+	for _, match := range regexp.MustCompile(`(?m)^`+name+`=(.*)$`).FindAllStringSubmatch(readFile(t, unitFile), -1) {
+		values = append(values, match[1])
+	}
+	if len(values) == 0 {
+		t.Fatalf("%s has no %s", unitFile, name)
+	}
+	return values
+}
+
+// systemd reads the unit without a word, and finds little that it may do.
+func TestSystemdUnit(t *testing.T) {
+	installed := strings.Replace(readFile(t, unitFile), "/usr/local/bin/zenduty-bridge", bridgeBinary, 1)
+	copied := filepath.Join(t.TempDir(), "zenduty-bridge.service")
+	if err := os.WriteFile(copied, []byte(installed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(systemdAnalyze(t, "verify", "--man=no", copied)) {
+		if strings.Contains(line, "zenduty-bridge") { // not what it has to say of other units of this machine
+			t.Error(line)
+		}
+	}
+	systemdAnalyze(t, "security", "--offline=true", "--threshold="+maxExposure, copied)
+}
+
+// The unit's command line and variables run a bridge, with what systemd puts in the
+// place of %S (state directory) and %d (credentials).
+func TestSystemdUnitRuns(t *testing.T) {
+	state, credentials := t.TempDir(), t.TempDir()
+	name, source, _ := strings.Cut(unitSetting(t, "LoadCredential")[0], ":")
+	if source != "/etc/zenduty-bridge/signing-key" {
+		t.Errorf("the key is loaded from %s", source)
+	}
+	if err := os.WriteFile(filepath.Join(credentials, name), []byte(signingKey+"\n"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	command := strings.Fields(strings.Replace(unitSetting(t, "ExecStart")[0], "/usr/local/bin/zenduty-bridge", bridgeBinary, 1))
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = t.TempDir()
+	// What the file environment would have, so that it runs beside others.
+	cmd.Env = []string{"ZENDUTY_BRIDGE_LISTEN=127.0.0.1:0", "ZENDUTY_BRIDGE_ADMIN_LISTEN=127.0.0.1:0", "ZENDUTY_BRIDGE_NATS_LISTEN=127.0.0.1:0"}
+	for _, variable := range unitSetting(t, "Environment") {
+		cmd.Env = append(cmd.Env, strings.NewReplacer("%S", state, "%d", credentials).Replace(variable))
+	}
+	b := &bridgeProcess{}
+	b.process = start(t, cmd, b.logged)
+	eventually(t, 30*time.Second, "the bridge's first lines", func() bool { return b.announced() || b.hasEnded() })
+	l := fixtureLoad(t, 1)
+	postAll(t, b.url, l, 1)
+	b.awaitDelivered()
+	auditClean(t, b.nats, l)
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(state, unitSetting(t, "StateDirectory")[0]))
+	if err != nil || len(entries) == 0 {
+		t.Errorf("the state directory holds %v, %v", entries, err)
+	}
+	if left, _ := os.ReadDir(cmd.Dir); len(left) != 0 {
+		t.Errorf("beside it were written: %v", left)
+	}
+}
+
+// systemd waits for as long as a bridge with the default settings may take to stop.
+func TestSystemdUnitStops(t *testing.T) {
+	granted, err := time.ParseDuration(unitSetting(t, "TimeoutStopSec")[0])
+	if err != nil || granted < stopsWithin(config.Default()) {
+		t.Errorf("it has %v, and may take %v (%v)", granted, stopsWithin(config.Default()), err)
+	}
+	if prevented := unitSetting(t, "RestartPreventExitStatus"); prevented[0] != "2" {
+		t.Errorf("RestartPreventExitStatus=%s", prevented)
+	}
+}
+
+// stopsWithin is how long a bridge may take from SIGTERM to its end: webhooks in hand,
+// the relay, an operator's request, the last traces, and closing the spool.
+func stopsWithin(c config.Config) time.Duration {
+	return c.Ingress.LameDuck + c.Ingress.BodyTimeout + c.Ingress.AnswerDeadline + c.Relay.DrainTimeout + 3*time.Second + time.Second
+}
