@@ -28,7 +28,9 @@ func FuzzAPI(f *testing.F) {
 	d, b := readDescription(f), holdingBridge(f)
 	defer func() { b.close() }()
 	for _, one := range calls {
-		f.Add(one.method, apiPrefix+strings.Replace(one.path, "{id}", b.ids[2], 1)+one.args, "Host: localhost:8081\r\n", []byte(one.body), false)
+		target := apiPrefix + strings.Replace(one.path, "{id}", b.ids[2], 1) + one.args
+		f.Add(one.method, target, "Host: localhost:8081", []byte(one.body), false)
+		f.Add(one.method, target, "Host: localhost:8081", []byte(one.body), true)
 	}
 	f.Add("DELETE", apiPrefix+"/quarantine/"+b.ids[0], "Host: bridge.example\r\nAuthorization: Bearer "+fuzzToken, []byte{}, true)
 	f.Add("POST", apiPrefix+"/replays", "Host: evil.example\r\nSec-Fetch-Site: cross-site", []byte(`{"ids":["`+b.ids[0]+`"],"rate":1e-9,"subject_prefix":"a.>"}`), false)

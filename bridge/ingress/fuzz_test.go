@@ -23,6 +23,7 @@ func FuzzWebhook(f *testing.F) {
 	const limit = 1000
 	f.Add("/webhooks/zenduty", "POST", "", "", sample, true)
 	f.Add("/webhooks/zenduty", "POST", "gzip", "", gzipped(sample), true)
+	f.Add("/webhooks/zenduty", "POST", "x-gzip", "", gzipped(sample), true)
 	f.Add("/webhooks/zenduty", "POST", "x-gzip", "", gzipped(bytes.Repeat([]byte(" "), 1<<20)), true)
 	f.Add("/webhooks/zenduty", "POST", "gzip", "", append(gzipped(sample), gzipped(sample)...), true)
 	f.Add("/webhooks/zenduty", "POST", "gzip", "", gzipped(sample)[:30], true)

@@ -21,21 +21,21 @@ const allocatedAtMost = 256 << 20
 // that is given was written.
 func FuzzDamagedStore(f *testing.F) {
 	whole := smallStore(f)
-	for file := range len(whole) {
-		f.Add(uint8(file), uint32(0), []byte{0xff}, false)
-		f.Add(uint8(file), uint32(40), []byte{}, true)
-		f.Add(uint8(file), uint32(len(whole[file].data)-20), bytes.Repeat([]byte{0xff}, 16), false)
+	if count := readAll(f, copied(f, whole)); count != 41 {
+		f.Fatalf("%d entries before any damage", count)
+	}
+	for file := range whole {
+		size := len(whole[file].data)
+		f.Add(uint8(file), uint32(size/2), []byte{}, true)
+		for at := 0; at < size; at += 7 + size/40 {
+			f.Add(uint8(file), uint32(at), []byte{0xff, 0xfe}, false)
+		}
 	}
 	f.Fuzz(func(t *testing.T, file uint8, at uint32, over []byte, cut bool) {
-		on := vfs.NewMem()
-		must(t, on.MkdirAll(testDir, 0o700))
-		for n, one := range whole {
-			data := one.data
-			if n == int(file)%len(whole) {
-				data = spoilt(data, int(at), over, cut)
-			}
-			write(t, on, on.PathJoin(testDir, one.name), data)
-		}
+		damaged := slices.Clone(whole)
+		one := &damaged[int(file)%len(whole)]
+		one.data = spoilt(one.data, int(at), over, cut)
+		on := copied(t, damaged)
 		before := allocated()
 		readAll(t, on)
 		if grown := allocated() - before; grown > allocatedAtMost {
@@ -87,6 +87,17 @@ func smallStore(f *testing.F) (files []storeFile) {
 	return files
 }
 
+// copied is a disk with these files in it.
+func copied(t testing.TB, files []storeFile) vfs.FS {
+	t.Helper()
+	on := vfs.NewMem()
+	must(t, on.MkdirAll(testDir, 0o700))
+	for _, one := range files {
+		write(t, on, on.PathJoin(testDir, one.name), one.data)
+	}
+	return on
+}
+
 // spoilt is data with other bytes at an offset, or cut off there.
 func spoilt(data []byte, at int, over []byte, cut bool) []byte {
 	at = min(max(at, 0), len(data))
@@ -98,8 +109,9 @@ func spoilt(data []byte, at int, over []byte, cut bool) []byte {
 	return out
 }
 
-// readAll is what verifying and salvaging a store do with its files.
-func readAll(t *testing.T, on vfs.FS) {
+// readAll is what verifying and salvaging a store do with its files. It returns the
+// number of entries.
+func readAll(t testing.TB, on vfs.FS) (count int) {
 	t.Helper()
 	found, err := Inspect(on, testDir, appends)
 	if err != nil {
@@ -117,8 +129,10 @@ func readAll(t *testing.T, on vfs.FS) {
 	entries := remains.Entries('r', true)
 	defer entries.Close()
 	for ; entries.Valid; entries.Next() {
-		if number := keyNumber(entries.Key); number < 1 || number > 45 || len(entries.Value) != entrySize {
-			t.Errorf("entry %d of %d bytes was never written", number, len(entries.Value))
+		if number := keyNumber(entries.Key); number < 1 || number > 45 || !bytes.Equal(entries.Value, make([]byte, entrySize)) {
+			t.Errorf("entry %d was never written: %x", number, entries.Value)
 		}
+		count++
 	}
+	return count
 }
