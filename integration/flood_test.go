@@ -123,6 +123,7 @@ func (f *flood) forge() {
 			return
 		}
 		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
 		f.mu.Lock()
 		f.statuses[response.StatusCode]++
 		f.mu.Unlock()

@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -419,29 +418,6 @@ func TestTooManyFailures(t *testing.T) {
 	}
 }
 
-// An answer about too many failures is held back, and takes up no request meanwhile.
-func TestTooManyFailuresAreHeldBack(t *testing.T) {
-	addr, registry := serve(t, &accepter{}, Options{FailedAuthRate: 0.001, FailedAuthBurst: 1, MaxConcurrentRequests: 1})
-	answered(t, post{status: 401}, addr)
-	began := time.Now()
-	c := open(t, addr)
-	c.send("POST /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
-	await(t, "it is refused", func() bool { return counted(t, registry)["zenduty rate_limited"] == 1 })
-	answered(t, post{header: signed(sample), status: 200}, addr)
-	c.expect(http.StatusTooManyRequests, false)
-	if took := time.Since(began); took < penalty {
-		t.Errorf("held back for %v, want %v", took, penalty)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	l := newFailureLimiter(1, 1)
-	l.hold(ctx) // returns: the sender has gone
-	l.held.Store(maxHeld)
-	if l.hold(context.Background()); l.held.Load() != maxHeld { // returns at once: so many are held
-		t.Errorf("%d are held", l.held.Load())
-	}
-}
-
 // dialogue writes raw bytes and reads the answer's status line.
 func dialogue(t *testing.T, addr string, write func(net.Conn)) string {
 	t.Helper()
@@ -568,15 +544,5 @@ func TestMetricsLint(t *testing.T) {
 	}
 	if problems, err := testutil.GatherAndLint(registry); len(problems) > 0 || err != nil {
 		t.Errorf("%v, %v", problems, err)
-	}
-}
-
-func TestFailureLimiterIsBounded(t *testing.T) {
-	l := newFailureLimiter(1, 1)
-	for i := range maxAddresses + 5 {
-		l.allow(party(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})))
-	}
-	if len(l.byAddr) > maxAddresses {
-		t.Errorf("%d addresses remembered", len(l.byAddr))
 	}
 }

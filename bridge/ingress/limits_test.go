@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -104,7 +105,8 @@ func (c *sender) beginBody(size int) {
 }
 
 func TestHeaderTimeout(t *testing.T) {
-	addr, registry := serve(t, &accepter{}, Options{HeaderTimeout: 200 * time.Millisecond})
+	opts := Options{HeaderTimeout: 200 * time.Millisecond}
+	addr, registry := serve(t, &accepter{}, opts)
 	silent, dripping := open(t, addr), open(t, addr)
 	dripping.send("POST /webhooks/zenduty HTTP/1.1\r\nX-Slow: ")
 	stop := make(chan struct{})
@@ -119,8 +121,12 @@ func TestHeaderTimeout(t *testing.T) {
 			}
 		}
 	}()
+	began := time.Now()
 	silent.expectCut()
 	dripping.expectCut()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("closed after %v, %v were set", took, opts.HeaderTimeout)
+	}
 	awaitEnded(t, registry, map[string]float64{"header_timeout": 2})
 }
 
@@ -155,7 +161,7 @@ func TestHeaderSize(t *testing.T) {
 		status  int
 		ended   map[string]float64
 	}{
-		"below":     {"GET /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("y", 3000) + "\r\n\r\n", 405, map[string]float64{}},
+		"below":     {"GET /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: " + strings.Repeat("y", 3000) + "\r\n\r\n", 405, map[string]float64{}},
 		"above":     {"GET /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("y", 9000) + "\r\n\r\n", 431, map[string]float64{"header_too_large": 1}},
 		"many":      {"GET /webhooks/zenduty HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: y\r\n", 2000) + "\r\n", 431, map[string]float64{"header_too_large": 1}},
 		"malformed": {"GET /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 400, map[string]float64{"bad_header": 1}},
@@ -166,9 +172,13 @@ func TestHeaderSize(t *testing.T) {
 			c := open(t, addr)
 			c.send(test.request)
 			response, err := http.ReadResponse(c.reader, nil)
-			if err != nil || response.StatusCode != test.status {
-				t.Fatalf("%v, %v, want %d", response, err, test.status)
+			if err != nil {
+				t.Fatal(err)
 			}
+			if response.Body.Close(); response.StatusCode != test.status {
+				t.Errorf("%d, want %d", response.StatusCode, test.status)
+			}
+			await(t, "the connection is closed", func() bool { return gauge(t, registry, "zenduty_bridge_connections") == 0 })
 			awaitEnded(t, registry, test.ended)
 		})
 	}
@@ -254,9 +264,14 @@ type gate struct {
 	accepter
 	entered chan struct{}
 	open    chan struct{}
+	release func()
 }
 
-func newGate() *gate { return &gate{entered: make(chan struct{}, 10), open: make(chan struct{})} }
+func newGate() *gate {
+	g := &gate{entered: make(chan struct{}, 10), open: make(chan struct{})}
+	g.release = sync.OnceFunc(func() { close(g.open) })
+	return g
+}
 
 func (g *gate) Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt, error) {
 	g.entered <- struct{}{}
@@ -268,6 +283,7 @@ func (g *gate) Accept(ctx context.Context, w bridge.Webhook) (bridge.Receipt, er
 func TestAnsweringConnectionsStay(t *testing.T) {
 	g := newGate()
 	addr, registry := serve(t, g, Options{MaxConnections: 2})
+	t.Cleanup(g.release) // before the server's end, should the test fail
 	answering := []*sender{open(t, addr), open(t, addr)}
 	for i, c := range answering {
 		c.send(signedPost(i))
@@ -275,7 +291,7 @@ func TestAnsweringConnectionsStay(t *testing.T) {
 	}
 	open(t, addr).expectCut()
 	awaitEnded(t, registry, map[string]float64{"refused": 1})
-	close(g.open)
+	g.release()
 	for _, c := range answering {
 		c.expect(http.StatusOK, false)
 	}
@@ -307,6 +323,7 @@ func TestMaxConnectionsPerAddress(t *testing.T) {
 func TestMaxConcurrentRequests(t *testing.T) {
 	g := newGate()
 	addr, registry := serve(t, g, Options{MaxConcurrentRequests: 2})
+	t.Cleanup(g.release)
 	older, newer, good := open(t, addr), open(t, addr), open(t, addr)
 	for i, c := range []*sender{older, newer} {
 		c.beginBody(len(sample))
@@ -320,7 +337,8 @@ func TestMaxConcurrentRequests(t *testing.T) {
 	<-g.entered
 	newer.expect(http.StatusServiceUnavailable, true)
 	p := post{header: signed(sample), status: http.StatusServiceUnavailable, retry: true}
-	response, err := http.DefaultClient.Do(p.request(t, addr))
+	impatient := http.Client{Timeout: 10 * time.Second}
+	response, err := impatient.Do(p.request(t, addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +348,7 @@ func TestMaxConcurrentRequests(t *testing.T) {
 		t.Errorf("%v", response)
 	}
 	checkBody(t, p, response, text)
-	close(g.open)
+	g.release()
 	good.expect(http.StatusOK, false)
 	second.expect(http.StatusOK, false)
 	want := map[string]float64{"zenduty accepted": 2, "zenduty evicted": 2, "zenduty busy": 1}

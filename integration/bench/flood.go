@@ -31,7 +31,7 @@ func (b *bench) flood(ctx context.Context) error {
 	r.close()
 	f := &flooding{address: bridge.address, forgery: forgery(bridge.address, b.samples[0])}
 	f.start(b.scale.slow)
-	defer f.stop()
+	defer func() { _ = f.stop() }() // again, where nothing has failed
 	err = bridge.await(ctx, "flooded", 30*time.Second, func() bool { return f.slow.Load() >= int64(b.scale.slow*9/10) })
 	if err != nil {
 		return err

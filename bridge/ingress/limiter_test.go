@@ -1,0 +1,61 @@
+package ingress
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An answer about too many failures is held back, and takes up no request meanwhile.
+func TestTooManyFailuresAreHeldBack(t *testing.T) {
+	addr, registry := serve(t, &accepter{}, Options{FailedAuthRate: 0.001, FailedAuthBurst: 1, MaxConcurrentRequests: 1})
+	answered(t, post{status: 401}, addr)
+	c := open(t, addr)
+	c.send("POST /webhooks/zenduty HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+	await(t, "it is refused", func() bool { return counted(t, registry)["zenduty rate_limited"] == 1 })
+	answered(t, post{header: signed(sample), status: 200}, addr)
+	c.expect(http.StatusTooManyRequests, false)
+}
+
+func TestHold(t *testing.T) {
+	for name, test := range map[string]struct {
+		held int64
+		gone bool
+		want time.Duration
+	}{
+		"alone":           {want: penalty},
+		"as many as may":  {held: maxHeld - 1, want: penalty},
+		"too many":        {held: maxHeld},
+		"sender has gone": {gone: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.gone {
+					cancel()
+				}
+				l := newFailureLimiter(1, 1)
+				l.held.Store(test.held)
+				began := time.Now()
+				l.hold(ctx)
+				if took := time.Since(began); took != test.want || l.held.Load() != test.held {
+					t.Errorf("%v, want %v; %d are held", took, test.want, l.held.Load())
+				}
+			})
+		})
+	}
+}
+
+func TestFailureLimiterIsBounded(t *testing.T) {
+	l := newFailureLimiter(1, 1)
+	for i := range maxAddresses + 5 {
+		l.allow(party(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})))
+	}
+	if len(l.byAddr) > maxAddresses {
+		t.Errorf("%d addresses remembered", len(l.byAddr))
+	}
+}
