@@ -154,7 +154,7 @@ func FuzzAnswers(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	h := New(&accepter{}, map[string]*Source{"zenduty": {Verifier: v, BasicAuth: NewBasicAuth("a", "b")}}, Options{Logger: slog.New(slog.DiscardHandler)}).http.Handler
+	h := New(&accepter{}, map[string]*Source{"zenduty": {Verifier: v, BasicAuth: NewBasicAuth("a", "b")}}, Options{FailedAuthBurst: 1 << 30, Logger: slog.New(slog.DiscardHandler)}).http.Handler
 	f.Fuzz(func(t *testing.T, path, coding, authorization string, body []byte) {
 		r, err := http.NewRequest(http.MethodPost, "http://x/", bytes.NewReader(body))
 		if err != nil {
