@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -152,7 +153,7 @@ func TestReadmeCrashTable(t *testing.T) {
 	if len(names) < 20 {
 		t.Fatalf("only %d tests are named", len(names))
 	}
-	areTests(t, names, ".", "../bridge", "../bridge/spool")
+	areTests(t, names)
 }
 
 // Every limit that the README's table has is a setting, is counted by what a bridge
@@ -181,24 +182,43 @@ func TestReadmeLimits(t *testing.T) {
 	if len(names) < 10 {
 		t.Fatalf("only %d tests are named", len(names))
 	}
-	areTests(t, names, ".", "../bridge", "../bridge/ingress")
+	areTests(t, names)
 }
 
-// areTests fails the test for each of the names that no package has a test of.
-func areTests(t *testing.T, names map[string]bool, dirs ...string) {
+// areTests wants a test or a fuzz target of each name somewhere in the module.
+func areTests(t *testing.T, names map[string]bool) {
 	t.Helper()
-	for _, dir := range dirs {
-		out, err := exec.Command("go", "test", "-list", "^Test", dir).Output()
-		if err != nil {
-			t.Fatal(err)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err := filepath.WalkDir("..", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
 		}
-		for name := range strings.Lines(string(out)) {
-			delete(names, strings.TrimSpace(name))
+		for _, match := range declared.FindAllStringSubmatch(readFile(t, path), -1) {
+			delete(names, match[1])
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name := range names {
 		t.Errorf("README.md names %s, which is no test", name)
 	}
+}
+
+// Each claim of the README's section on security is tried by tests that are there.
+func TestReadmeSecurity(t *testing.T) {
+	rows := readmeTable(t, "| who | can | cannot | tried by |")
+	if len(rows) < 8 {
+		t.Fatalf("only %d rows", len(rows))
+	}
+	names := map[string]bool{}
+	for _, row := range rows {
+		for name := range strings.SplitSeq(row[3], ", ") {
+			names[name] = true
+		}
+	}
+	areTests(t, names)
 }
 
 // The README's two steps of a rotation are configurations.
