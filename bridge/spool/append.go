@@ -98,11 +98,11 @@ func (q *intake) put(w *write) bool {
 	return true
 }
 
-// take hands over all that wait.
-func (q *intake) take() (group []*write, closed bool) {
+// take hands over all that wait, giving spare's memory to those who come next.
+func (q *intake) take(spare []*write) (group []*write, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	group, q.waiting = q.waiting, make([]*write, 0, len(q.waiting))
+	group, q.waiting = q.waiting, spare[:0]
 	return group, q.closed
 }
 
@@ -142,100 +142,62 @@ func signal(ch chan<- struct{}) {
 // is closed and empty.
 func (s *Spool) commitLoop() {
 	defer s.done.Done()
-	defer close(s.syncing)
+	var spare []*write
 	for range s.intake.wake {
-		group, closed := s.intake.take()
-		for len(group) > 0 {
-			c := s.commit(group)
-			s.syncing <- c
-			group = group[len(c.writes):]
+		group, closed := s.intake.take(spare)
+		for rest := group; len(rest) > 0; {
+			rest = rest[s.commit(rest):]
 		}
+		clear(group)
+		spare = group
 		if closed {
 			return
 		}
 	}
 }
 
-// commit is a part of a group that is in the store and on its way to the disk.
-type commit struct {
-	writes  []*write
-	records int           // how many of them are new
-	batch   *pebble.Batch // theirs; nil when none is
-	began   time.Time
-}
-
-// commit puts the first of the group into the store, without waiting for the disk.
-// They are all, unless it is more than may be written in one go: when that finds the
-// disk full, the rest is refused, so that it cannot use up the ballast.
-func (s *Spool) commit(group []*write) commit {
+// commit makes the first of the group durable with one fsync, then answers them, and
+// returns how many. They are all, unless it is more than may be written in one go:
+// when that finds the disk full, the rest is refused, so that it cannot use up the
+// ballast.
+func (s *Spool) commit(group []*write) (done int) {
 	s.ids.commit.Lock()
 	defer s.ids.commit.Unlock()
-	c, done := commit{began: time.Now()}, 0
-	batch := s.db.NewBatch()
+	taken, batch := time.Now(), s.db.NewBatch()
 	seen := make(map[ID]uint64, len(group))
 	var refs []Ref
 	var bytes int64
-	for ; done < len(group) && (done == 0 || bytes+group[done].record.size() <= s.largestCommit()); done++ {
+	for ; done < len(group) && (done == 0 || bytes+group[done].record.size() <= s.opts.reserve()/8); done++ {
 		if ref, fresh := s.stage(batch, seen, group[done], bytes); fresh {
 			refs = append(refs, ref)
 			bytes += ref.Size
 		}
 	}
-	c.writes, c.records = group[:done], len(refs)
 	if len(refs) > 0 {
 		// Before the commit: a record can be seen, settled and even evicted as
 		// soon as it is in the store, which is before its fsync ends.
 		s.held.addPending(refs)
 		s.lastSeq.Store(refs[len(refs)-1].Seq)
-		s.write(batch)
-		c.batch = batch
+		s.sync(batch, len(refs))
+		signal(s.appended)
+		s.sweepIfOver()
 	}
-	return c
+	for _, w := range group[:done] {
+		w.result.Taken = taken
+		close(w.done)
+	}
+	return done
 }
 
-// largestCommit is how many bytes may be written in one go. Two of them may be on
-// their way to the disk at a time.
-func (s *Spool) largestCommit() int64 { return s.opts.reserve() / 16 }
-
-// write hands batch to the store. When that fails it does not return; the store panics
-// when it finds its log broken.
-func (s *Spool) write(batch *pebble.Batch) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.fail(fmt.Sprintf("commit: %v", p))
-		}
-	}()
-	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+// sync commits batch with an fsync. When that fails it does not return, so that
+// no one is answered.
+func (s *Spool) sync(batch *pebble.Batch, records int) {
+	began := time.Now()
+	if err := s.apply(batch, pebble.Sync); err != nil {
 		s.fail(fmt.Sprintf("commit: %v", err))
 	}
-}
-
-// syncLoop answers each commit after its fsync, in their order: a duplicate is told
-// only when what it is one of is on disk. While it waits, the next one is staged and
-// put into the store, so that the disk has work when it comes back.
-func (s *Spool) syncLoop() {
-	defer s.done.Done()
-	for c := range s.syncing {
-		if c.batch != nil {
-			s.sync(c)
-			signal(s.appended)
-			s.sweepIfOver()
-		}
-		for _, w := range c.writes {
-			w.result.Taken = c.began
-			close(w.done)
-		}
-	}
-}
-
-// sync waits until c is on disk. When that fails it does not return, so that no one
-// is answered.
-func (s *Spool) sync(c commit) {
-	if err := errors.Join(c.batch.SyncWait(), c.batch.Close()); err != nil {
-		s.fail(fmt.Sprintf("commit: %v", err))
-	}
-	s.metrics.commitSeconds.Observe(time.Since(c.began).Seconds())
-	s.metrics.commitRecords.Observe(float64(c.records))
+	s.metrics.commitSeconds.Observe(time.Since(began).Seconds())
+	s.metrics.commitRecords.Observe(float64(records))
 }
 
 // stage adds w's record to batch, which has bytes already, unless its id is held or

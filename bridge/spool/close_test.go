@@ -51,7 +51,7 @@ func TestCloseCommitsWhatWasTaken(t *testing.T) {
 	opts := memOptions()
 	opts.FS = syncs.fs
 	s := openSpool(t, testDir, opts)
-	syncs.hold(t)
+	syncs.hold()
 	answers := make(chan error, 10)
 	for n := range 10 {
 		go func() { _, err := s.Append(context.Background(), record(n, 10)); answers <- err }()

@@ -94,7 +94,7 @@ func TestEvictionNotesNumbersStillBeingSynced(t *testing.T) {
 	opts := memOptions()
 	opts.FS = syncs.fs
 	s := openSpool(t, testDir, opts)
-	syncs.hold(t)
+	syncs.hold()
 	done := make(chan Ref, 1)
 	go func() { done <- add(t, s, record(1, 100)) }()
 	syncs.awaitHeld(t)

@@ -112,13 +112,12 @@ type Spool struct {
 	firstSeq atomic.Uint64 // no held record has a lower one
 	appended chan struct{} // capacity 1: something was committed since last read
 
-	users   users
-	intake  intake
-	syncing chan commit   // from commitLoop to syncLoop: one waits for the disk, one comes next
-	opened  atomic.Bool   // from here on writes wait for space (patientFS)
-	failed  chan struct{} // closed at the first fault
-	fault   atomic.Pointer[error]
-	broken  corruption
+	users  users
+	intake intake
+	opened atomic.Bool   // from here on writes wait for space (patientFS)
+	failed chan struct{} // closed at the first fault
+	fault  atomic.Pointer[error]
+	broken corruption
 
 	quit    chan struct{} // closed by Close: the sweeper leaves
 	done    sync.WaitGroup
@@ -140,7 +139,7 @@ func Open(dir string, opts Options) (*Spool, error) {
 	s := &Spool{
 		dir: dir, opts: opts.withDefaults(),
 		appended: make(chan struct{}, 1), failed: make(chan struct{}),
-		quit: make(chan struct{}), kick: make(chan struct{}, 1), syncing: make(chan commit),
+		quit: make(chan struct{}), kick: make(chan struct{}, 1),
 	}
 	s.intake.wake = make(chan struct{}, 1)
 	s.running, s.stop = context.WithCancel(context.Background())
@@ -150,9 +149,8 @@ func Open(dir string, opts Options) (*Spool, error) {
 	}
 	s.opened.Store(true)
 	s.metrics = newMetrics(s, s.opts.Registerer)
-	s.done.Add(3)
+	s.done.Add(2)
 	go s.commitLoop()
-	go s.syncLoop()
 	go s.sweepLoop()
 	return s, nil
 }
