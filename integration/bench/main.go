@@ -58,7 +58,7 @@ var (
 	}
 	quick = scale{
 		connections: 16, warm: 100 * time.Millisecond, load: 300 * time.Millisecond, steady: 300 * time.Millisecond, hung: 300 * time.Millisecond,
-		records: 3000, published: 3000, outage: 300, slow: 50, flood: 300 * time.Millisecond,
+		records: 3000, published: 3000, outage: 300, slow: 50, flood: 2 * time.Second,
 	}
 )
 
