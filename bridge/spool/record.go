@@ -73,8 +73,14 @@ func idOf(key []byte) (id ID, ok bool) {
 
 func metaKey(name string) []byte { return append([]byte{kindMeta}, name...) }
 
-// keySeq reads the sequence number of a seqKey.
-func keySeq(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
+// keySeq reads the sequence number of a seqKey. A key that is too short for one is the
+// store's damage, which ends no process: there is no record 0, and reading it says so.
+func keySeq(key []byte) uint64 {
+	if len(key) < seqKeySize {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key[1:])
+}
 
 func appendRef(dst []byte, r Ref) []byte {
 	dst = append(dst, r.ID[:]...)

@@ -138,15 +138,19 @@ func TestOpenRefusesAnotherFormat(t *testing.T) {
 }
 
 func TestOpenRefusesDamagedState(t *testing.T) {
-	for _, kind := range []byte{kindPending, kindQuarantine} {
+	for key, want := range map[string]string{
+		string(seqKey(kindPending, 7)):    "record 7",
+		string(seqKey(kindQuarantine, 7)): "record 7",
+		"p7":                              "record 0", // too short to have a number
+	} {
 		s := openSpool(t, testDir, memOptions())
-		if err := s.db.Set(seqKey(kind, 7), []byte("junk"), pebble.Sync); err != nil {
+		if err := s.db.Set([]byte(key), []byte("junk"), pebble.Sync); err != nil {
 			t.Fatal(err)
 		}
 		closeSpool(t, s)
 		_, err := Open(s.dir, s.opts)
-		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "record 7") || strings.Contains(err.Error(), "leaked") {
-			t.Errorf("damaged %c entry: error %v", kind, err)
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "leaked") {
+			t.Errorf("damaged entry %q: error %v, want %s", key, err, want)
 		}
 		checkNotLocked(t, s)
 	}
