@@ -18,8 +18,9 @@ import (
 
 // connections are those that a server has open, and the listener they come from.
 type connections struct {
-	maxHeader int64 // net/http's limit, for the reason of an end
-	perParty  int   // how many an address may have; 0 is no limit
+	maxHeader int64         // net/http's limits, for the reason of an end
+	idleFor   time.Duration // between two requests
+	perParty  int           // how many an address may have; 0 is no limit
 	closed    *prometheus.CounterVec
 
 	mu       sync.Mutex
@@ -132,6 +133,15 @@ type conn struct {
 		late    bool  // it has not come in time
 	}
 	answered bool // once at least
+	streams  *streams
+}
+
+// streams are the requests of a connection with HTTP/2, for which net/http has a limit
+// between two of them, and none for the first one's header.
+type streams struct {
+	first    *time.Timer // ends the connection; stopped by the first request
+	underWay int
+	since    time.Time // when there were none any more
 }
 
 type connKey struct{}
@@ -181,10 +191,35 @@ func (c *conn) headed() {
 	c.header.whole = true
 }
 
-func (c *conn) handled() {
+// multiplex: what comes next is HTTP/2, and its first header within so long.
+func (c *conn) multiplex(within time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams = &streams{first: time.AfterFunc(within, func() {
+		c.mu.Lock()
+		c.header.late = true
+		c.mu.Unlock()
+		_ = c.TCPConn.Close() // which ends Read, and so the server closes it as well
+	})}
+}
+
+// handled: a request has reached a handler, which is through with it when the result is
+// called.
+func (c *conn) handled() (through func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.header.handled = true
+	if c.streams == nil {
+		return func() {}
+	}
+	c.streams.first.Stop()
+	c.streams.underWay++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.streams.underWay--
+		c.streams.since = time.Now()
+	}
 }
 
 // note takes account of a Read, or of a handshake.
@@ -202,8 +237,14 @@ func (c *conn) note(n int, err error) {
 func (c *conn) end() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s := c.streams; s != nil {
+		s.first.Stop()
+		if !c.header.late && s.underWay == 0 && !s.since.IsZero() && time.Since(s.since) >= c.connections.idleFor {
+			return "idle_timeout"
+		}
+	}
 	switch {
-	case c.phase == dismissed || c.phase == multiplexed:
+	case c.phase == dismissed || c.phase == multiplexed && !c.header.late:
 		return ""
 	case c.header.late && c.answered && c.header.bytes == 0:
 		return "idle_timeout"

@@ -122,6 +122,7 @@ func (l *secureListener) handshake(c *conn) {
 	if err == nil {
 		switch t.ConnectionState().NegotiatedProtocol {
 		case protocolHTTP2:
+			c.multiplex(l.within)
 			given = t
 		case protocolHTTP1, "":
 			given = c.secured(t)

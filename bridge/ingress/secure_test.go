@@ -303,33 +303,29 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
-// What dawdles is ended over HTTP/2, too: a body, a connection without requests, a
-// header half sent.
+// What dawdles is ended over HTTP/2, too, and counted: a body, a connection without
+// requests, a header half sent, a connection on which nothing comes at all.
 func TestHTTP2Times(t *testing.T) {
 	t.Parallel()
 	secure := serverTLS(t)
-	addr, _ := serve(t, &accepter{}, Options{TLS: secure, BodyTimeout: 300 * time.Millisecond, IdleTimeout: 500 * time.Millisecond})
-	t.Run("body", func(t *testing.T) {
-		t.Parallel()
-		f := dialFrames(t, addr, secure)
-		f.must(f.WriteData(f.begin(sample), false, sample[:9]))
-		f.expect(1, "400")
-	})
-	t.Run("idle", func(t *testing.T) {
-		t.Parallel()
-		f := dialFrames(t, addr, secure)
-		f.end(f.begin(sample), sample)
-		f.expect(1, "200")
+	addr, registry := serve(t, &accepter{}, Options{TLS: secure, HeaderTimeout: 200 * time.Millisecond, BodyTimeout: 300 * time.Millisecond, IdleTimeout: 500 * time.Millisecond})
+	body, idle, half := dialFrames(t, addr, secure), dialFrames(t, addr, secure), dialFrames(t, addr, secure)
+	silent, err := tls.Dial("tcp", addr, trusting(secure, "h2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	body.must(body.WriteData(body.begin(sample), false, sample[:9]))
+	idle.end(idle.begin(sample), sample)
+	half.must(half.WriteRawFrame(http2.FrameHeaders, 0, 1, nil)) // CONTINUATION is to follow
+	idle.expect(1, "200")
+	body.expect(1, "400")
+	for _, f := range []*frames{body, idle} { // the header's time is not that of what comes after it
 		f.expectGoAway(http2.ErrCodeNo, 1)
 		f.expectEnd()
-	})
-	t.Run("header", func(t *testing.T) {
-		t.Parallel()
-		f := dialFrames(t, addr, secure)
-		f.must(f.WriteRawFrame(http2.FrameHeaders, 0, 1, nil)) // CONTINUATION is to follow
-		f.expectGoAway(http2.ErrCodeNo, 0)
-		f.expectEnd()
-	})
+	}
+	awaitEnded(t, registry, map[string]float64{"header_timeout": 2, "idle_timeout": 2})
+	await(t, "all connections are closed", func() bool { return gauge(t, registry, "zenduty_bridge_connections") == 0 })
 }
 
 // An HTTP/2 connection is told which of its requests were taken, also if it is idle.

@@ -141,7 +141,7 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
 
 		connections: connections{
-			maxHeader: int64(opts.MaxHeaderBytes), perParty: opts.MaxConnectionsPerAddress,
+			maxHeader: int64(opts.MaxHeaderBytes), idleFor: opts.IdleTimeout, perParty: opts.MaxConnectionsPerAddress,
 			open: map[*conn]struct{}{}, byParty: map[netip.Prefix]*order{},
 			all: order{limit: opts.MaxConnections, reason: "evicted"},
 		},
@@ -188,7 +188,7 @@ func (s *Server) source(name string) *Source { return (*s.sources.Load())[name] 
 func reached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := connOf(r.Context()); c != nil {
-			c.handled()
+			defer c.handled()()
 		}
 		next.ServeHTTP(w, r)
 	})
