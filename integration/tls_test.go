@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -36,9 +37,10 @@ func TestCertificateIsReplacedUnderLoad(t *testing.T) {
 	if err := os.WriteFile(files.cert, []byte("-----BEGIN CERTIFICATE-----\nMII"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, "the log tells of a file at fault", func() bool {
-		return b.said("the certificate's files cannot be used, the one read before stays in use") == 1
-	})
+	const fault = "the certificate's files cannot be used, the one read before stays in use"
+	eventually(t, 30*time.Second, "the log tells of a file at fault", func() bool { return b.said(fault) == 1 })
+	b.signal(syscall.SIGHUP)
+	eventually(t, 10*time.Second, "the log tells of it again, as it was asked", func() bool { return b.said(fault) == 2 })
 	if !shown(t, b.address()).Equal(last) {
 		t.Error("another certificate is shown than the last whole one")
 	}

@@ -128,10 +128,25 @@ func (f *Files) look() {
 	case f.failing != err.Error():
 		f.failing, f.told = err.Error(), false
 	case !f.told:
-		f.told = true
-		f.opts.Logger.Error("the certificate's files cannot be used, the one read before stays in use", "error", err,
-			"not_after", f.current.Load().certificate.Leaf.NotAfter)
+		f.tell(err)
 	}
+}
+
+// Reread is a look that was asked for, by someone who says that the files are whole: it
+// tells of a fault at once, and each time.
+func (f *Files) Reread() {
+	err := f.Reload()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.tell(err)
+	}
+}
+
+func (f *Files) tell(err error) {
+	f.failing, f.told = err.Error(), true
+	f.opts.Logger.Error("the certificate's files cannot be used, the one read before stays in use", "error", err,
+		"not_after", f.current.Load().certificate.Leaf.NotAfter)
 }
 
 // readPair reads two files that must be whole and belong together.

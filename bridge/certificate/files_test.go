@@ -119,6 +119,29 @@ func TestFaultIsMended(t *testing.T) {
 	eventually(t, "its end is told", func() bool { return w.log.count("certificate in use") == 2 })
 }
 
+// Who asks is told of a fault at once, and each time.
+func TestReread(t *testing.T) {
+	first, second := issue(t, nil, nil, "a.example"), issue(t, nil, nil, "a.example")
+	dir := t.TempDir()
+	w := &watched{cert: filepath.Join(dir, "tls.crt"), key: filepath.Join(dir, "tls.key")}
+	write(t, w.cert, first.cert)
+	write(t, w.key, first.pem)
+	var err error
+	if w.Files, err = Open(w.cert, w.key, Options{Logger: w.log.logger()}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.key, second.pem)
+	for n := range 2 {
+		if w.Reread(); w.log.count("cannot be used") != n+1 || !w.Shown()[0].Equal(first.leaf) {
+			t.Errorf("the fault is told %d times, want %d; shown is %v", w.log.count("cannot be used"), n+1, w.Shown()[0].SerialNumber)
+		}
+	}
+	write(t, w.cert, second.cert)
+	if w.Reread(); !w.Shown()[0].Equal(second.leaf) {
+		t.Errorf("shown is %v", w.Shown()[0].SerialNumber)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
 	a, b := issue(t, nil, nil, "a.example"), issue(t, nil, nil, "a.example")

@@ -73,6 +73,7 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 			return
 		case <-hangups:
 			r.decide(r.read(), "SIGHUP")
+			r.service.certificates.reread()
 		case <-looks:
 			r.look()
 		}

@@ -94,6 +94,13 @@ func (s *service) watch(ctx context.Context) {
 	}
 }
 
+// reread takes up what the files hold now, without waiting for the next look.
+func (c certificates) reread() {
+	for _, files := range c.files {
+		files.Reread()
+	}
+}
+
 // scheme is that of a listener's URLs.
 func scheme(source certificate.Source) string {
 	if source == nil {
