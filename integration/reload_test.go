@@ -328,25 +328,26 @@ func TestHangupDuringTheStart(t *testing.T) {
 	if err := syscall.Mkfifo(s.path("bridge.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	give := func(text string) { // waits until the bridge reads
-		if err := os.WriteFile(s.path("bridge.yaml"), []byte(text), 0o600); err != nil {
+	b := (&bridgeProcess{dataDir: t.TempDir(), args: []string{"--config", s.path("bridge.yaml")}, env: []string{"ZENDUTY_SIGNING_KEY="}}).launch(t)
+	give := func(text string, hangups int) {
+		t.Helper()
+		var pipe *os.File
+		eventually(t, 30*time.Second, "the bridge reads", func() (opened bool) {
+			var err error // there is one unless the other end is open, or about to be
+			pipe, err = os.OpenFile(s.path("bridge.yaml"), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+			return err == nil || b.hasEnded()
+		})
+		for range hangups {
+			b.signal(syscall.SIGHUP)
+		}
+		if _, err := pipe.WriteString(text); err != nil {
 			t.Error(err)
 		}
+		pipe.Close()
 	}
-	b := (&bridgeProcess{dataDir: t.TempDir(), args: []string{"--config", s.path("bridge.yaml")}, env: []string{"ZENDUTY_SIGNING_KEY="}}).launch(t)
-	pipe, err := os.OpenFile(s.path("bridge.yaml"), os.O_WRONLY, 0) // opened when the bridge has opened it
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 10 {
-		b.signal(syscall.SIGHUP)
-	}
-	if _, err := pipe.WriteString(s.keys("old")); err != nil {
-		t.Error(err)
-	}
-	pipe.Close()
+	give(s.keys("old"), 10)
 	eventually(t, 30*time.Second, "the bridge runs", func() bool { return b.announced() || b.hasEnded() })
-	give(s.keys("new"))
+	give(s.keys("new"), 0)
 	eventually(t, 10*time.Second, "it is reloaded", func() bool { return b.logs(reloadDone, "cause", "SIGHUP") == 1 || b.hasEnded() })
 	if b.hasEnded() {
 		t.Fatalf("it ended: %v", b.err)
