@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,12 +171,7 @@ func TestSweeperEndsAtAFailure(t *testing.T) {
 	disk.on.Store(true)
 	appendInVain(t, s, 1)
 	eventually(t, "the sweeper has ended", func() bool {
-		for id, stack := range goroutines() {
-			if _, old := before[id]; !old && strings.Contains(stack, "sweepLoop") {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(newGoroutines(before), func(stack string) bool { return strings.Contains(stack, "sweepLoop") })
 	})
 	_ = s.Close()
 }

@@ -279,38 +279,42 @@ func tally(t testing.TB, s *Spool) (want Stats) {
 
 var goroutineHead = regexp.MustCompile(`^goroutine (\d+) `)
 
-// goroutines is the stacks of this package's and the store's goroutines, by id.
+// goroutines is the stacks of all goroutines, by id.
 func goroutines() map[string]string {
 	buf := make([]byte, 8<<20)
 	buf = buf[:runtime.Stack(buf, true)]
 	found := map[string]string{}
 	for _, stack := range strings.Split(string(buf), "\n\n") {
-		head := goroutineHead.FindStringSubmatch(stack)
-		ours := strings.Contains(stack, "bridge/spool.(*Spool)") || strings.Contains(stack, "cockroachdb/pebble")
-		if head != nil && ours && !strings.Contains(stack, "bridge/spool.goroutines") {
+		if head := goroutineHead.FindStringSubmatch(stack); head != nil {
 			found[head[1]] = stack
 		}
 	}
 	return found
 }
 
+// newGoroutines is the stacks of this package's and the store's goroutines that were not
+// there before. Before, it may not have shown yet whose a goroutine would be.
+func newGoroutines(before map[string]string) (stacks []string) {
+	for id, stack := range goroutines() {
+		ours := strings.Contains(stack, "bridge/spool.(*Spool)") || strings.Contains(stack, "cockroachdb/pebble")
+		if _, old := before[id]; ours && !old && !strings.Contains(stack, "bridge/spool.goroutines") {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
+}
+
 // checkNoneLeft waits for goroutines that are on their way out and fails for
 // those that stay.
 func checkNoneLeft(t testing.TB, before map[string]string) {
 	t.Helper()
-	var left string
+	var left []string
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		left = ""
-		for id, stack := range goroutines() {
-			if _, old := before[id]; !old {
-				left += stack + "\n\n"
-			}
-		}
-		if left == "" {
+		if left = newGoroutines(before); len(left) == 0 {
 			return
 		}
 	}
-	t.Errorf("goroutines left after Close:\n%s", left)
+	t.Errorf("goroutines left after Close:\n%s", strings.Join(left, "\n\n"))
 }
 
 // logbook keeps what was logged, at info and above.
