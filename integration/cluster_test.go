@@ -212,6 +212,7 @@ func streaming(t *testing.T, url string) (stop func() load) {
 // A stream of three copies outlives the loss of its leader and of each node in
 // turn, and so does every webhook that was answered meanwhile.
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	b := startBridge(t, t.TempDir(), "--nats-url", c.url(c.names()...), "--nats-stream-replicas", "3")
 	stop := streaming(t, b.url)

@@ -96,6 +96,7 @@ func (c *composeCluster) awaitDelivered() {
 // what was answered with 200 is in the stream once, in order. Then a bridge hangs, which
 // nobody sees either, and one is killed, which loses nothing and doubles nothing.
 func TestComposeCluster(t *testing.T) {
+	t.Parallel()
 	c := startComposeCluster(t)
 	first := fixtureLoad(t, 1)
 	c.postUntilTaken(c.proxy, first[0])

@@ -79,6 +79,7 @@ func (b *bridgeProcess) ready() bool {
 // The disk fills while NATS is away: 503 and not ready. NATS comes back and takes
 // what there is: webhooks are taken again, and nobody had to do anything.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name    string
 		disk    int // MiB

@@ -75,6 +75,7 @@ func TestStoreRolledBack(t *testing.T) {
 // Two bridges share a stream that comes back as an older copy of itself. What the
 // one sends again takes the numbers of what the other has to send again.
 func TestStoreRolledBackUnderTwoBridges(t *testing.T) {
+	t.Parallel()
 	n := startNATS(t)
 	bridges := []*bridgeProcess{startQuick(t, n.url()), startQuick(t, n.url())}
 	var l load

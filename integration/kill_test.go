@@ -39,6 +39,7 @@ func spell(full time.Duration) time.Duration {
 func atRandom(longest time.Duration) { time.Sleep(rand.N(longest)) }
 
 func TestBridgeKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	n := startNATS(t)
 	b := startQuick(t, n.url())
 	tr := startTraffic(t, b.url)

@@ -2,10 +2,12 @@ package integration
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 )
@@ -16,6 +18,10 @@ var bridgeBinary, natsBinary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if err := overlap(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "zenduty-bridge-integration-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -32,6 +38,18 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// overlap lets more scenarios run at once than there are processors, unless the command
+// line says how many: those that may wait for most of their time.
+func overlap() error {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if asked || runtime.GOMAXPROCS(0) >= 6 {
+		return nil
+	}
+	return flag.Set("test.parallel", "6")
 }
 
 func build(args ...string) error {

@@ -150,6 +150,7 @@ func (p *prometheus) awaitAlerts(want ...string) {
 // A real Prometheus looks at a real bridge: what the dashboard and the runbook ask for
 // is there, nothing alarms while all is well, and what should does, until it is mended.
 func TestPrometheus(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("one run without -short will do")
 	}

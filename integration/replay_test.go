@@ -56,6 +56,7 @@ func (b *bridgeProcess) awaitReplayed(id string, n int) (r replay) {
 // webhooks go on. Within the duplicate window all of the history comes once more, once,
 // in order within each incident, and the live webhooks come as ever.
 func TestReplayWhileNATSAndTheBridgeAreKilled(t *testing.T) {
+	t.Parallel()
 	n := startNATS(t)
 	b := startBridgeAt(t, t.TempDir(), "--nats-url", n.url(), "--relay-ack-timeout", "1s", "--relay-backoff-min", "50ms", "--relay-backoff-max", "1s")
 	history := pass(t, b.url, 2*time.Second)
