@@ -211,6 +211,9 @@ func TestHelmFullConfiguration(t *testing.T) {
 	if len(keys) != 2 || keys[0].Name != "current" || keys[0].Key.Reveal() != signingKey || c.Sources["zenduty"].BasicAuth.Password.Reveal() != signingKey {
 		t.Errorf("source zenduty is %+v", c.Sources["zenduty"])
 	}
+	if s := c.Sources["zenduty"]; s.MaxAge != 36*time.Hour || len(s.Allow) != 3 || keys[0].NotBefore.Year() != 2026 || keys[1].NotAfter.Year() != 2999 {
+		t.Errorf("source zenduty is %+v", s)
+	}
 	if c.Ingress.LameDuck != 20*time.Second || c.Relay.Window != 8192 || c.NATS.Stream.Name != "PAGER" || c.NATS.Stream.DuplicateWindow != time.Hour ||
 		c.Audit.CanaryInterval != 5*time.Minute || c.Services[fixtureService] != "checkout" {
 		t.Errorf("%+v", c)

@@ -43,12 +43,24 @@
     {{- range $i, $k := . }}
     - name: {{ $k.name | quote }}
       key_file: {{ printf "%s/source-%s-key-%d" $dir $name $i }}
+      {{- with $k.notBefore }}
+      not_before: {{ . | quote }}
+      {{- end }}
+      {{- with $k.notAfter }}
+      not_after: {{ . | quote }}
+      {{- end }}
     {{- end }}
   {{- end }}
   {{- with $s.basicAuth }}
   basic_auth:
     username: {{ .username | quote }}
     password_file: {{ printf "%s/source-%s-password" $dir $name }}
+  {{- end }}
+  {{- with $s.allow }}
+  allow: {{ toJson . }}
+  {{- end }}
+  {{- with $s.maxAge }}
+  max_age: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
