@@ -35,7 +35,7 @@ type Flags struct {
 
 	IngressMaxBodyBytes    *string `name:"ingress-max-body-bytes" env:"ZENDUTY_BRIDGE_INGRESS_MAX_BODY_BYTES" setting:"ingress.max_body_bytes" group:"Ingress" placeholder:"SIZE" help:"Largest webhook that is taken."`
 	IngressHeaderTimeout   *string `name:"ingress-header-timeout" env:"ZENDUTY_BRIDGE_INGRESS_HEADER_TIMEOUT" setting:"ingress.header_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request header."`
-	IngressBodyTimeout     *string `name:"ingress-body-timeout" env:"ZENDUTY_BRIDGE_INGRESS_BODY_TIMEOUT" setting:"ingress.body_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for its request body."`
+	IngressBodyTimeout     *string `name:"ingress-body-timeout" env:"ZENDUTY_BRIDGE_INGRESS_BODY_TIMEOUT" setting:"ingress.body_timeout" group:"Ingress" placeholder:"DURATION" help:"Time a sender has for header and body of a request."`
 	IngressIdleTimeout     *string `name:"ingress-idle-timeout" env:"ZENDUTY_BRIDGE_INGRESS_IDLE_TIMEOUT" setting:"ingress.idle_timeout" group:"Ingress" placeholder:"DURATION" help:"Time an idle connection is kept."`
 	IngressAnswerDeadline  *string `name:"ingress-answer-deadline" env:"ZENDUTY_BRIDGE_INGRESS_ANSWER_DEADLINE" setting:"ingress.answer_deadline" group:"Ingress" placeholder:"DURATION" help:"A webhook that is not on disk by then is refused with 503; below 3s."`
 	IngressFailedAuthRate  *string `name:"ingress-failed-auth-rate" env:"ZENDUTY_BRIDGE_INGRESS_FAILED_AUTH_RATE" setting:"ingress.failed_auth_rate" group:"Ingress" placeholder:"NUMBER" help:"Failed authentications per second that an address may make."`
