@@ -67,7 +67,8 @@ func TestPublishIsASpanThatTheMessageCarries(t *testing.T) {
 	if refused := ended[2]; refused.Status().Code != codes.Error || attributes(refused)["error.type"] != "too_large" {
 		t.Errorf("refused: %+v %v", refused.Status(), attributes(refused))
 	}
-	if got := exemplars(t, registry, "zenduty_bridge_publish_duration_seconds"); !got[span.SpanContext().TraceID().String()] {
+	// A bucket keeps its last one.
+	if got := exemplars(t, registry, "zenduty_bridge_publish_duration_seconds"); !got[span.SpanContext().TraceID().String()] && !got[ended[1].SpanContext().TraceID().String()] {
 		t.Errorf("exemplars %v", got)
 	}
 }
