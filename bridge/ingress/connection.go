@@ -197,9 +197,11 @@ func (c *conn) multiplex(within time.Duration) {
 	defer c.mu.Unlock()
 	c.streams = &streams{first: time.AfterFunc(within, func() {
 		c.mu.Lock()
-		c.header.late = true
-		c.mu.Unlock()
-		_ = c.TCPConn.Close() // which ends Read, and so the server closes it as well
+		defer c.mu.Unlock()
+		if !c.header.handled { // it has come at the last moment
+			c.header.late = true
+			_ = c.TCPConn.Close() // which ends Read, and so the server closes it as well
+		}
 	})}
 }
 
@@ -299,23 +301,24 @@ func (c *conn) dismiss(now time.Time, quietFor time.Duration) bool {
 	switch {
 	case c.phase == quiet && lasted >= quietFor && !unread(c.TCPConn):
 		c.phase, c.since = dismissed, now
-		_ = c.SetWriteDeadline(now.Add(lingering))
-		c.sayFarewell(now)
+		go sayFarewell(c.TCPConn, c.tls) // it may have to wait, and here everybody would
 	case c.phase == dismissed && lasted >= lingering:
 		_ = c.TCPConn.Close() // which ends Read, and so the server closes it as well
 	}
 	return c.phase != multiplexed
 }
 
-// sayFarewell: the sender may be gone.
-func (c *conn) sayFarewell(now time.Time) {
-	if c.tls != nil {
-		_, _ = c.tls.Write(farewell(now))
-		_ = c.tls.CloseWrite()
+// sayFarewell: the sender may be gone. It ends at the latest when the connection is cut.
+func sayFarewell(c *net.TCPConn, secured *tls.Conn) {
+	now := time.Now()
+	_ = c.SetWriteDeadline(now.Add(lingering))
+	if secured != nil {
+		_, _ = secured.Write(farewell(now))
+		_ = secured.CloseWrite()
 	} else {
-		_, _ = c.TCPConn.Write(farewell(now))
+		_, _ = c.Write(farewell(now))
 	}
-	_ = c.TCPConn.CloseWrite()
+	_ = c.CloseWrite()
 }
 
 func (c *conn) Close() error {

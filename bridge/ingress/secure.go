@@ -26,9 +26,18 @@ import (
 func (s *Server) http2() *http.HTTP2Config {
 	return &http.HTTP2Config{
 		MaxConcurrentStreams: 100, // the least that RFC 9113, section 6.5.2, recommends
-		WriteByteTimeout:     s.http.WriteTimeout,
+		// net/http makes room for a frame when it has no more of it than its length, keeps
+		// what has come of bodies that nobody reads yet, and both for each connection.
+		MaxReadFrameSize:              16 << 10, // RFC 9113's least and initial value
+		MaxReceiveBufferPerStream:     64 << 10,
+		MaxReceiveBufferPerConnection: 256 << 10,
+		WriteByteTimeout:              s.http.WriteTimeout,
 	}
 }
+
+// answerTime is how long an answer waits for the room that an HTTP/2 sender gives it
+// (RFC 9113, section 5.2). It has some hundred bytes, for which every sender has room.
+const answerTime = time.Second
 
 const (
 	protocolHTTP1 = "http/1.1"
@@ -114,12 +123,12 @@ func (l *secureListener) give(r ready) bool {
 
 // handshake gives c when it is done, and closes it if that fails.
 func (l *secureListener) handshake(c *conn) {
-	ctx, cancel := context.WithTimeout(l.open, l.within)
-	defer cancel()
+	_ = c.SetDeadline(time.Now().Add(l.within)) // a connection that cannot has come to its end
 	t := tls.Server(socket{c}, l.config)
 	var given net.Conn
-	err := t.HandshakeContext(ctx)
+	err := t.HandshakeContext(l.open)
 	if err == nil {
+		_ = c.SetDeadline(time.Time{})
 		switch t.ConnectionState().NegotiatedProtocol {
 		case protocolHTTP2:
 			c.multiplex(l.within)
@@ -128,7 +137,7 @@ func (l *secureListener) handshake(c *conn) {
 			given = c.secured(t)
 		} // else the handshake was all there was to it (RFC 8737)
 	} else {
-		c.note(0, context.Cause(ctx)) // nil, unless it took too long
+		c.note(0, err)
 		l.logger.Debug("TLS handshake failed", "remote", c.RemoteAddr().String(), "error", err)
 		answerPlain(err)
 	}

@@ -279,6 +279,28 @@ func TestHTTP2Header(t *testing.T) {
 	f.expectGoAway(http2.ErrCodeCompression, 1)
 }
 
+// No memory is taken for a frame that is only announced, and an answer does not wait for
+// long on a sender that leaves it no room.
+func TestHTTP2Holding(t *testing.T) {
+	t.Parallel()
+	secure := serverTLS(t)
+	addr, _ := serve(t, &accepter{}, Options{TLS: secure})
+	t.Run("frame", func(t *testing.T) {
+		f := dialFrames(t, addr, secure)
+		_, err := f.conn.Write([]byte{1 << 4, 0, 0, 0x20, 0, 0, 0, 0, 0}) // 1 MiB of an unknown type
+		f.must(err)
+		f.expectGoAway(http2.ErrCodeFrameSize, 0)
+	})
+	t.Run("answer", func(t *testing.T) {
+		f := dialFrames(t, addr, secure)
+		f.must(f.conn.SetDeadline(time.Now().Add(10 * time.Second))) // net/http's own is 17.5 s
+		f.must(f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+		stream := f.begin(sample)
+		f.end(stream, []byte("something else"))
+		awaitFrame(f, func(r *http2.RSTStreamFrame) bool { return r.StreamID == stream })
+	})
+}
+
 // Requests that are opened and reset in a row do not add up (CVE-2023-44487).
 func TestRapidReset(t *testing.T) {
 	t.Parallel()

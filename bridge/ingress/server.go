@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -123,6 +124,7 @@ type Server struct {
 	metrics  *metrics
 	failures *failureLimiter
 	intake   *intake
+	large    chan struct{}  // holds one for each body over usualBody that is verified
 	refusals rate.Sometimes // bounds the log lines about refused requests
 	http     *http.Server
 
@@ -138,6 +140,7 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		metrics:  newMetrics(opts.Registerer),
 		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
 		intake:   newIntake(opts.MaxConcurrentRequests, opts.MaxUnverifiedBytes),
+		large:    make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
 
 		connections: connections{
@@ -184,12 +187,16 @@ func (s *Server) SetSources(sources map[string]*Source) {
 // source is the one of that name, nil if there is none.
 func (s *Server) source(name string) *Source { return (*s.sources.Load())[name] }
 
-// reached tells a request's connection that net/http has let it through to a handler.
+// reached tells a request's connection that net/http has let it through to a handler,
+// and bounds the time of its answer over HTTP/2.
 func reached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := connOf(r.Context()); c != nil {
 			defer c.handled()()
 		}
 		next.ServeHTTP(w, r)
+		if r.ProtoMajor == 2 {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // of tests alone there are writers that cannot
+		}
 	})
 }

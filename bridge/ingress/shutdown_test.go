@@ -136,9 +136,12 @@ func plainAndSecure(t *testing.T, test func(t *testing.T, secure *tls.Config)) {
 
 // signedPost is a whole request, of a webhook that is like no other.
 func signedPost(number int) string {
-	body := fmt.Appendf(nil, `{"payload": {"event_type": "triggered", "incident": {"unique_id": "%d"}}}`, number)
+	return signedText(fmt.Sprintf(`{"payload": {"event_type": "triggered", "incident": {"unique_id": "%d"}}}`, number))
+}
+
+func signedText(body string) string {
 	return fmt.Sprintf("POST /webhooks/zenduty HTTP/1.1\r\nHost: x\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s",
-		zenduty.SignatureHeader, zenduty.Sign(secret, body), len(body), body)
+		zenduty.SignatureHeader, zenduty.Sign(secret, []byte(body)), len(body), body)
 }
 
 func (c *sender) send(text string) {

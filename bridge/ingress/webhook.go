@@ -92,12 +92,35 @@ func (s *Server) receive(c echo.Context, source *Source, r *reception, buffer *b
 	if err != nil {
 		return zenduty.Match{}, err
 	}
+	leave, err := s.enterLarge(buffer.Len(), at.Add(s.opts.AnswerDeadline))
+	if err != nil {
+		return zenduty.Match{}, err
+	}
 	match, err := source.verify(c.Request(), buffer.Bytes(), at)
+	leave()
 	s.intake.verified(r)
 	if err != nil {
 		return zenduty.Match{}, s.failures.orTooMany(s.client(c.Request()), err)
 	}
 	return match, nil
+}
+
+// enterLarge lets a body of so many bytes be verified, until leave is called. Large ones
+// have half of the processors at most: one whose signature does not match as it is takes
+// tens of milliseconds, and several times its size in memory, to be spelt as Python would.
+// The error is errBusy, when it is too late for an answer.
+func (s *Server) enterLarge(bytes int, deadline time.Time) (leave func(), err error) {
+	if bytes <= usualBody {
+		return func() {}, nil
+	}
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	select {
+	case s.large <- struct{}{}:
+		return func() { <-s.large }, nil
+	case <-late.C:
+		return nil, errBusy
+	}
 }
 
 // answer is the body of a 200: the status (accepted, duplicate or quarantined) and
