@@ -22,6 +22,7 @@ const (
 // badFiles holds, for every file in testdata/bad, the lines of its error less the
 // file's name before the colon. A line without a place begins with a colon and a space.
 var badFiles = map[string][]string{
+	"empty": {" is empty, where {} would mean the defaults; --config or ZENDUTY_BRIDGE_CONFIG names this file"},
 	"acme": {
 		"9: acme.domains: has a wildcard, which cannot be proved on a port (RFC 8555, section 7.1.3); write the names out, or use tls.cert_file",
 		"9: acme.domains: has an address; give the domain name that Zenduty posts to",
@@ -455,7 +456,7 @@ func TestFaultNamesTheLayerThatGaveTheValue(t *testing.T) {
 
 func TestGoodFiles(t *testing.T) {
 	for name, text := range map[string]string{
-		"empty":              "",
+		"no settings":        "{}\n",
 		"comments":           "# nothing\n",
 		"null":               "---\n",
 		"byte order mark":    "\ufefflisten: :1\n",

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,6 +102,9 @@ func (l *loader) readConfig(path string) bool {
 	data, err := readFile(path, maxFileBytes)
 	if err == nil && len(data) > maxFileBytes {
 		err = errors.New("is too large for a configuration file (over 1 MiB)")
+	}
+	if err == nil && len(bytes.TrimSpace(data)) == 0 { // half a replacement, or a pipe that nobody writes to
+		err = errors.New("is empty, where {} would mean the defaults")
 	}
 	if err != nil {
 		l.faults = faults{{Place: path, Err: fmt.Errorf("%w; --config or ZENDUTY_BRIDGE_CONFIG names this file", err)}}

@@ -48,6 +48,14 @@ func parse(t *testing.T, args ...string) Flags {
 	return f
 }
 
+// writeConfig makes a configuration file, without settings if there is no text.
+func writeConfig(t *testing.T, text string) string {
+	if text == "" {
+		text = "{}"
+	}
+	return write(t, "bridge.yaml", text)
+}
+
 func TestLayers(t *testing.T) {
 	const file = "data_dir: file\nspool: {retention: 1h}\n"
 	tests := []struct {
@@ -81,7 +89,7 @@ func TestLayers(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if test.file != "" {
-				t.Setenv("ZENDUTY_BRIDGE_CONFIG", write(t, "bridge.yaml", test.file))
+				t.Setenv("ZENDUTY_BRIDGE_CONFIG", writeConfig(t, test.file))
 			}
 			for name, value := range test.env {
 				t.Setenv(name, value)
@@ -199,7 +207,7 @@ func TestSigningKeyFromEnvironment(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c, err := Load(Flags{Config: ptr(write(t, "bridge.yaml", test.file))}, test.env.get)
+			c, err := Load(Flags{Config: ptr(writeConfig(t, test.file))}, test.env.get)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +239,7 @@ func TestNATSCredentials(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			test.flags.Config = ptr(write(t, "bridge.yaml", test.file))
+			test.flags.Config = ptr(writeConfig(t, test.file))
 			if test.env == nil {
 				test.env = env{}
 			}
