@@ -86,6 +86,11 @@ func (f *Files) Names() []string { return nil }
 func (f *Files) Reload() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.reload()
+}
+
+// reload: f.mu is held.
+func (f *Files) reload() error {
 	read, err := readPair(f.certFile, f.keyFile)
 	if err != nil {
 		return err
@@ -119,9 +124,9 @@ func (f *Files) Watch(ctx context.Context) {
 // look tells of a fault once, and only if it is there at two looks in a row: a
 // certificate is written before its key, or the other way round.
 func (f *Files) look() {
-	err := f.Reload()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	err := f.reload()
 	switch {
 	case err == nil:
 		f.failing = ""
@@ -135,10 +140,9 @@ func (f *Files) look() {
 // Reread is a look that was asked for, by someone who says that the files are whole: it
 // tells of a fault at once, and each time.
 func (f *Files) Reread() {
-	err := f.Reload()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
+	if err := f.reload(); err != nil {
 		f.tell(err)
 	}
 }

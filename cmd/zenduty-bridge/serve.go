@@ -306,7 +306,7 @@ func (s *service) stop() error {
 	s.cut()
 	<-s.relayed
 	<-s.audited
-	s.watches.Wait()
+	s.awaitWatches(time.Second)
 	pending := s.spool.Stats().Pending.Records
 	_ = s.shutdown(s.admin.Shutdown, time.Second) // an operator's request may be cut off
 	err := s.release()
