@@ -53,7 +53,7 @@ func New(ready func() error, opts Options) *Server {
 	}
 	mux.Handle("/api/", newAPI(opts.API.routes(), access))
 	return &Server{access: access, http: &http.Server{
-		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}}
 }
