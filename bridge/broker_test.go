@@ -18,7 +18,8 @@ type broker struct {
 	changed chan struct{}
 	calls   sync.WaitGroup // of outcomes still to come
 	decide  func(m *publisher.Message, attempt int) fate
-	lookErr error         // of Stream and Find
+	lookErr error         // of Stream, IDAt and Find
+	look    func() error  // the same, each time; nil is none
 	frozen  chan struct{} // closed when it answers again; nil while it does
 
 	created time.Time
@@ -139,7 +140,7 @@ func (b *broker) answers(ctx context.Context) error {
 	thaw := b.frozen
 	b.mu.Unlock()
 	if thaw == nil {
-		return nil
+		return b.looking()
 	}
 	select {
 	case <-thaw:
@@ -147,6 +148,15 @@ func (b *broker) answers(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (b *broker) looking() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.look == nil {
+		return nil
+	}
+	return b.look()
 }
 
 // flight is what at most one message may be under way of: an incident, or an incident

@@ -12,31 +12,32 @@ import (
 // its server's store wiped), or it was rolled back to an older copy, also if
 // somebody else has published into it since. What was removed by limits, purged or
 // deleted is no loss: that leaves the numbers of the other messages as they are.
-func (r *relay) heal(ctx context.Context, state publisher.StreamState) (healed bool, err error) {
+func (r *relay) heal(ctx context.Context, state publisher.StreamState) error {
 	if r.stream.Created.IsZero() {
 		r.stream = streamMark{Created: state.Created}
-		return false, r.spool.SetMark(r.stream.mark())
+		return r.spool.SetMark(r.stream.mark())
 	}
 	recreated := !r.stream.Created.Equal(state.Created)
 	var survived receipt // the highest that still is of the same message
 	if !recreated {
 		intact, err := r.intact(ctx, state)
 		if intact || err != nil {
-			return false, err
+			return err
 		}
 		if survived, err = r.survived(ctx, state); err != nil {
-			return false, err
+			return err
 		}
 	}
+	r.requeued = true // if only in part, should this fail
 	count, err := r.requeueLost(ctx, survived.sequence)
 	if err != nil {
-		return false, err
+		return err
 	}
 	r.opts.Logger.Warn("the stream has lost acknowledged webhooks, sending them again", "webhooks", count,
 		"stream_recreated", recreated, "last_sequence", state.Last, "acknowledged_up_to", r.stream.Highest)
 	r.healed.Add(float64(count))
 	r.stream = streamMark{Created: state.Created, Highest: survived.sequence, ID: survived.ID}
-	return true, r.spool.SetMark(r.stream.mark())
+	return r.spool.SetMark(r.stream.mark())
 }
 
 // intact tells whether the stream goes as far as the receipts do, and the last of

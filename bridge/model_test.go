@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -53,8 +54,9 @@ type world struct {
 	spool    *spool.Spool
 	bridge   *Bridge
 	broker   *broker
-	hung     bool // the broker does not answer in time
-	isFrozen bool // the broker does not answer at all
+	hung     bool      // the broker does not answer in time
+	isFrozen bool      // the broker does not answer at all
+	shaky    time.Time // until then looks into the stream fail now and then
 	kill     context.CancelFunc
 	ended    chan error
 	events   [modelIncidents]int // accepted so far
@@ -65,7 +67,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 7)), fates: rand.New(rand.NewPCG(seed, 8)), fs: vfs.NewCrashableMem(), broker: newBroker()}
 	w.broker.window = modelWindow
-	w.broker.decide = w.decide
+	w.broker.decide, w.broker.look = w.decide, w.look
 	w.start()
 	return w
 }
@@ -85,6 +87,14 @@ func (w *world) decide(*publisher.Message, int) fate {
 		return fate{stored: true, arrives: some(time.Second), err: transient, told: 5 * time.Second}
 	}
 	return fate{stored: true, arrives: some(time.Second), told: some(2 * time.Second)}
+}
+
+// look is called under the broker's lock, too.
+func (w *world) look() error {
+	if (w.hung || time.Now().Before(w.shaky)) && w.fates.IntN(3) == 0 {
+		return errors.New("no answer")
+	}
+	return nil
 }
 
 func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d))) }
@@ -147,6 +157,8 @@ func (w *world) step() {
 		w.crash(100)
 	case chance < 96:
 		w.crash(w.random.IntN(100)) // with the power cut
+	case chance < 98:
+		w.loseQuietly()
 	default:
 		w.loseData()
 	}
@@ -220,6 +232,26 @@ func (w *world) loseData() {
 	w.thaw()
 	w.broker.setReady(false)
 	time.Sleep(time.Minute) // the connection is gone: what was under way has come or not
+	w.exchange()
+	w.broker.setReady(true)
+}
+
+// loseQuietly is the same on a connection that stands, while there is nothing to send.
+// It is found out within a minute, and until then no webhook comes: the order of one
+// that does is not promised.
+func (w *world) loseQuietly() {
+	w.setHung(false)
+	w.pass(mostDelay)
+	synctest.Wait()
+	if w.isFrozen || w.spool.Stats().Pending.Records > 0 {
+		return
+	}
+	w.exchange()
+	w.pass(2*watchEvery + time.Second)
+}
+
+// exchange puts another stream, or a copy of an older one, in the place of the stream.
+func (w *world) exchange() {
 	if w.random.IntN(2) == 0 {
 		w.broker.recreate()
 		w.note("stream lost")
@@ -231,7 +263,9 @@ func (w *world) loseData() {
 	others := w.random.IntN(8)
 	w.broker.publishOthers(others)
 	w.note("somebody else published %d", others)
-	w.broker.setReady(true)
+	w.broker.mu.Lock()
+	defer w.broker.mu.Unlock()
+	w.shaky = time.Now().Add(w.upTo(20 * time.Second))
 }
 
 // settleDown ends all faults and waits until everything is delivered.
@@ -239,6 +273,7 @@ func (w *world) settleDown() {
 	w.setHung(false)
 	w.thaw()
 	w.broker.setReady(true)
+	time.Sleep(time.Minute) // looks that failed are made again
 	for range 1000 {
 		time.Sleep(time.Second)
 		if w.spool.Stats().Pending.Records == 0 {

@@ -56,7 +56,33 @@ func (r *relay) reconcile(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	r.reconciled, r.restarted, r.lookups = true, false, retry{}
+	r.reconciled, r.restarted, r.lookups, r.watched = true, false, retry{}, now
+	return nil
+}
+
+// watchEvery is how often a relay with nothing in flight looks whether the stream is
+// still the one that it knows. Nobody tells it when that is made anew or rolled back on
+// a connection that stands; and the next acknowledgement tells by its number, but not if
+// others have published more into it by then.
+const watchEvery = time.Minute
+
+func (r *relay) mayWatch() bool {
+	return r.reconciled && r.inFlight == 0 && r.publisher.Ready()
+}
+
+// watch compares without a cause. Should that fail, it stands in the way of nothing.
+func (r *relay) watch(ctx context.Context) error {
+	now := time.Now()
+	if !r.mayWatch() || now.Before(r.watched.Add(watchEvery)) {
+		return nil
+	}
+	err := r.compare(ctx, now)
+	r.watched = time.Now()
+	var failed *lookupError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	r.reconciled = !r.requeued
 	return nil
 }
 
@@ -72,11 +98,10 @@ func (r *relay) compare(ctx context.Context, now time.Time) error {
 		return &lookupError{err}
 	}
 	r.window = state.DuplicateWindow
-	healed, err := r.heal(ctx, state)
-	if err != nil {
+	if err := r.heal(ctx, state); err != nil {
 		return err
 	}
-	if !healed && !r.unsure(now) {
+	if !r.requeued && !r.unsure(now) {
 		return nil
 	}
 	if err := r.lookUp(ctx, state); err != nil {

@@ -70,6 +70,8 @@ type relay struct {
 	window     time.Duration // the stream's duplicate window; 0 while unknown
 	restarted  bool          // until the first reconciliation: sent is an earlier process's
 	lookups    retry         // of reconciliations that failed
+	requeued   bool          // records below next may be pending again
+	watched    time.Time     // the last comparison
 	looked     looked        // what the last one that looked found out
 }
 
@@ -88,6 +90,9 @@ func (r *relay) step(ctx context.Context) error {
 		return err
 	}
 	if err := r.reconcile(ctx); err != nil {
+		return err
+	}
+	if err := r.watch(ctx); err != nil {
 		return err
 	}
 	if err := r.load(); err != nil {
@@ -129,7 +134,7 @@ func (r *relay) load() error {
 // forget drops all that was loaded, to load it again: the state after a restart,
 // but for the number of attempts. Nothing may be in flight.
 func (r *relay) forget() {
-	r.lanes, r.canaries, r.next, r.more = r.lanes.renewed(), nil, 0, true
+	r.lanes, r.canaries, r.next, r.more, r.requeued = r.lanes.renewed(), nil, 0, true, false
 }
 
 func (r *relay) idle() bool {
@@ -141,6 +146,9 @@ func (r *relay) wait() time.Duration {
 	due, ok := r.lanes.nextDue()
 	if r.mayReconcile() && (!ok || r.lookups.due.Before(due)) {
 		due, ok = r.lookups.due, true
+	}
+	if watch := r.watched.Add(watchEvery); r.mayWatch() && (!ok || watch.Before(due)) {
+		due, ok = watch, true
 	}
 	if len(r.canaries) > 0 && (!ok || canaryEnd(r.canaries[0]).Before(due)) {
 		due, ok = canaryEnd(r.canaries[0]), true
