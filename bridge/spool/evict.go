@@ -126,10 +126,13 @@ func (s *Spool) excess() int64 {
 }
 
 // evictAged removes what was settled before the cutoff. A record is settled
-// after it was received, so the look ends at the first that was received later.
+// after it was received, so the look ends at the first that was received later. It
+// passes over those from the future: a clock ran ahead, and they say nothing of what
+// is behind them. They go as their own times say, or for space.
 func (s *Spool) evictAged(cutoff time.Time) error {
+	now := time.Now()
 	return s.evict(func(r Settled) (take, more bool) {
-		return r.At.Before(cutoff), r.Received.Before(cutoff)
+		return r.At.Before(cutoff), r.Received.Before(cutoff) || r.Received.After(now)
 	})
 }
 

@@ -100,6 +100,9 @@ func TestRetentionCountsFromTheAck(t *testing.T) {
 		{"never the quarantined", []int{90, 80}, []int{-70, 30}, []uint64{1}},
 		{"nothing is due", []int{23, 23}, []int{22, 22}, []uint64{1, 2}},
 		{"all is due", []int{50, 50}, []int{49, 49}, nil},
+		{"received by a clock that ran ahead", []int{-720, 50, 49, 3}, []int{48, 25, 2, 1}, []uint64{3, 4}},
+		{"received by a clock that ran ahead, and pending", []int{-720, 50, 2}, []int{0, 49, 1}, []uint64{1, 3}},
+		{"received by a clock that ran ahead, and quarantined", []int{-720, 50, 2}, []int{-1, 49, 1}, []uint64{1, 3}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			opts := memOptions()
@@ -130,6 +133,27 @@ func TestRetentionCountsFromTheAck(t *testing.T) {
 			diff(t, "ids left", left, found[kindID])
 		})
 	}
+}
+
+// TestRetentionBehindAClockThatRanAhead: one record whose times are all in the future
+// keeps nothing but itself.
+func TestRetentionBehindAClockThatRanAhead(t *testing.T) {
+	opts := memOptions()
+	opts.Retention = 24 * time.Hour
+	s := openSpool(t, testDir, opts)
+	firstSweep(t, s)
+	ahead := record(0, 100)
+	ahead.Received = time.Now().Add(30 * 24 * time.Hour)
+	first := add(t, s, ahead)
+	refs := addMany(t, s, 1, 2*evictGroup, 10)
+	ack(t, s, ahead.Received, first)
+	ack(t, s, epoch, refs[:len(refs)-1]...)
+	var aged time.Time
+	if err := s.sweep(&aged); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "retained", settledOf([]Ref{first}, ahead.Received), listed(t, s.Retained, 0))
+	diff(t, "pending", refs[len(refs)-1:], pending(t, s))
 }
 
 // TestRetentionByItself: no call is needed for history to go.
