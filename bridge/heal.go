@@ -120,8 +120,9 @@ func (r *relay) requeueLost(ctx context.Context, survived uint64) (count int, er
 				lost = append(lost, ref)
 			}
 		}
-		count += len(lost)
-		return r.spool.Requeue(lost)
+		requeued, err := r.spool.Requeue(lost)
+		count += requeued
+		return err
 	})
 	return count, err
 }

@@ -83,10 +83,15 @@ func (b *Bridge) Retry(ctx context.Context, id string) (Held, error) {
 	return held, nil
 }
 
-// retry: what is below next has been loaded, and would not be found again.
+// retry: what is below next has been loaded, and would not be found again. Drop needs
+// no relay, and may have been faster.
 func (r *relay) retry(ref spool.Ref) error {
-	if err := r.spool.Requeue([]spool.Ref{ref}); err != nil {
+	requeued, err := r.spool.Requeue([]spool.Ref{ref})
+	if err != nil {
 		return err
+	}
+	if requeued == 0 {
+		return fmt.Errorf("%s: %w", idText(ref.ID), ErrNotQuarantined)
 	}
 	if ref.Seq < r.next {
 		r.lanes.insert(ref)

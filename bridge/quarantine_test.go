@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zenduty-bridge/zenduty-bridge/publisher"
@@ -149,6 +150,36 @@ func TestRetrySurvivesReload(t *testing.T) {
 			t.Errorf("published %q", got)
 		}
 	})
+}
+
+// A webhook that is dropped while its retry is under way is not sent again, and nobody
+// is told that it was.
+func TestRetryOfWhatWasDroppedMeanwhile(t *testing.T) {
+	s := openSpool(t, vfs.NewMem())
+	defer s.Close()
+	b := New(s, refuser(new(atomic.Bool)), Options{Logger: quiet})
+	id := accept(t, b, body("large", 1)).ID
+	runUntilDrained(t, b)
+	held, err := b.quarantined(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRelay(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range []uint64{0, held.Seq + 1} { // before and after it was loaded
+		r.next = next
+		if err := b.Drop(t.Context(), id); err != nil && next == 0 {
+			t.Fatal(err)
+		}
+		if err := r.retry(held.Ref); !errors.Is(err, ErrNotQuarantined) || !strings.Contains(err.Error(), id) {
+			t.Errorf("loaded up to %d: %v", next, err)
+		}
+		if r.lanes.records > 0 {
+			t.Errorf("loaded up to %d: %d records to be sent", next, r.lanes.records)
+		}
+	}
 }
 
 // What could not be keyed has been published as such: it is told apart, not retried,

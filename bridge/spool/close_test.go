@@ -30,7 +30,7 @@ func TestClosedSpoolTakesNoCalls(t *testing.T) {
 		"Quarantined":   func() error { return s.Quarantined(0, none) },
 		"Ack":           func() error { return s.Ack(settlements([]Ref{ref}, epoch)) },
 		"Quarantine":    func() error { return s.Quarantine(settlements([]Ref{ref}, epoch)) },
-		"Requeue":       func() error { return s.Requeue([]Ref{ref}) },
+		"Requeue":       func() error { _, err := s.Requeue([]Ref{ref}); return err },
 		"Mark":          func() error { _, err := s.Mark("name"); return err },
 		"SetMark":       func() error { return s.SetMark(Mark{Name: "name"}) },
 		"Close":         s.Close,

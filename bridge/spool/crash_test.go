@@ -271,7 +271,7 @@ func TestPowerCutAfterRequeue(t *testing.T) {
 	s := openSpool(t, testDir, opts)
 	refs := addMany(t, s, 0, 3, 100)
 	quarantine(t, s, epoch, refs[:2]...)
-	if err := s.Requeue(refs[:2]); err != nil {
+	if _, err := s.Requeue(refs[:2]); err != nil {
 		t.Fatal(err)
 	}
 	opts.FS = mem.CrashClone(vfs.CrashCloneCfg{})

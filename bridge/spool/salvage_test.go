@@ -26,7 +26,7 @@ func TestSalvageKeepsAll(t *testing.T) {
 		ack(t, s, epoch, refs[:20]...)
 		flush()
 		quarantine(t, s, epoch, refs[20:25]...)
-		if err := s.Requeue(refs[20:21]); err != nil {
+		if _, err := s.Requeue(refs[20:21]); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.evictBytes(10*refs[0].Size - 5); err != nil {

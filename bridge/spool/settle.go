@@ -24,44 +24,50 @@ type Settlement struct {
 // the new receipt; one that is no longer held is passed over.
 // Marks are noted with it, all or nothing.
 func (s *Spool) Ack(acks []Settlement, marks ...Mark) error {
-	return s.settle(kindRetained, acks, marks, pebble.NoSync)
+	_, err := s.settle(kindRetained, acks, marks, pebble.NoSync)
+	return err
 }
 
-// Requeue makes records pending again, durably, in their old place. One that is
-// no longer held is passed over. The relay does not learn of it by Committed.
-func (s *Spool) Requeue(records []Ref) error {
+// Requeue makes records pending again, durably, in their old place, and returns how
+// many: one that is no longer held, or is pending already, is passed over. The relay
+// does not learn of it by Committed.
+func (s *Spool) Requeue(records []Ref) (requeued int, err error) {
 	settlements := make([]Settlement, len(records))
 	for i, r := range records {
 		settlements[i].Ref = r
 	}
-	return s.settle(kindPending, settlements, nil, pebble.Sync)
+	change, err := s.settle(kindPending, settlements, nil, pebble.Sync)
+	return int(change.Pending.Records), err
 }
 
 // Quarantine sets records aside, durably: they are kept, and not relayed. A
 // record that is no longer held is passed over.
 func (s *Spool) Quarantine(records []Settlement) error {
-	return s.settle(kindQuarantine, records, nil, pebble.Sync)
+	_, err := s.settle(kindQuarantine, records, nil, pebble.Sync)
+	return err
 }
 
-func (s *Spool) settle(kind byte, settlements []Settlement, marks []Mark, how *pebble.WriteOptions) error {
+// settle brings the records into the state kind, and returns by how much that has
+// changed Stats.
+func (s *Spool) settle(kind byte, settlements []Settlement, marks []Mark, how *pebble.WriteOptions) (change Stats, err error) {
 	if !s.users.enter() {
-		return ErrClosed
+		return Stats{}, ErrClosed
 	}
 	defer s.users.leave()
 	s.settling.Lock()
 	defer s.settling.Unlock()
 	batch := s.db.NewBatch()
-	change, err := s.stageSettlements(batch, kind, settlements)
+	change, err = s.stageSettlements(batch, kind, settlements)
 	if err != nil {
-		return s.told(err)
+		return Stats{}, s.told(err)
 	}
 	stageMarks(batch, marks)
 	if err := s.apply(batch, how); err != nil {
-		return fmt.Errorf("settle %d records: %w", len(settlements), err)
+		return Stats{}, fmt.Errorf("settle %d records: %w", len(settlements), err)
 	}
 	s.held.change(change)
 	s.sweepIfOver()
-	return nil
+	return change, nil
 }
 
 // stageSettlements adds to batch what brings the records into the state kind,

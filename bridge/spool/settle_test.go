@@ -36,7 +36,7 @@ func TestStateChanges(t *testing.T) {
 			settle := map[byte]func([]Settlement) error{
 				kindRetained:   func(x []Settlement) error { return s.Ack(x) },
 				kindQuarantine: s.Quarantine,
-				kindPending:    func(x []Settlement) error { return s.Requeue([]Ref{x[0].Ref}) },
+				kindPending:    func(x []Settlement) error { _, err := s.Requeue([]Ref{x[0].Ref}); return err },
 			}
 			var last []Settled
 			for i, step := range tc.steps {
@@ -79,8 +79,8 @@ func TestSettlingWhatIsGone(t *testing.T) {
 	}
 	ack(t, s, epoch, refs[0], Ref{Seq: 99, Size: 5})
 	quarantine(t, s, epoch, refs[1], Ref{Seq: 98, Size: 5})
-	if err := s.Requeue([]Ref{refs[0], {Seq: 97, Size: 5}}); err != nil {
-		t.Error(err)
+	if n, err := s.Requeue([]Ref{refs[0], {Seq: 97, Size: 5}}); n != 0 || err != nil {
+		t.Errorf("requeued %d, %v", n, err)
 	}
 	diff(t, "Stats", Stats{}, s.Stats())
 }
@@ -93,8 +93,11 @@ func TestRequeuedRecordIsTheOldest(t *testing.T) {
 	if at, _, err := s.OldestPending(); err != nil || !at.Equal(refs[2].Received) {
 		t.Errorf("oldest: %v, %v", at, err)
 	}
-	if err := s.Requeue(refs[:1]); err != nil {
-		t.Fatal(err)
+	if n, err := s.Requeue(refs[:1]); n != 1 || err != nil {
+		t.Fatalf("requeued %d, %v", n, err)
+	}
+	if n, err := s.Requeue([]Ref{refs[0], refs[2]}); n != 0 || err != nil {
+		t.Errorf("requeued %d that were pending, %v", n, err)
 	}
 	if at, _, err := s.OldestPending(); err != nil || !at.Equal(refs[0].Received) {
 		t.Errorf("oldest after Requeue: %v, %v", at, err)

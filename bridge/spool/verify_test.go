@@ -99,7 +99,7 @@ func TestVerifyOfAWholeSpool(t *testing.T) {
 		refs := addMany(t, s, 40*round, 40, 1000)
 		ack(t, s, epoch, refs[:20]...)
 		quarantine(t, s, epoch, refs[20:25]...)
-		if err := s.Requeue(refs[22:23]); err != nil {
+		if _, err := s.Requeue(refs[22:23]); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.db.Flush(); err != nil {
