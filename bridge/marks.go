@@ -69,9 +69,21 @@ func decodeMark(name string, b []byte, created *time.Time, numbers ...*uint64) e
 	return nil
 }
 
+// load reads the mark. A new spool gets one, which says that nothing has been sent: so
+// one with records and without it has lost it (see Salvage), and all of them may be
+// anywhere in the stream.
 func (m *sentMark) load(s *spool.Spool) error {
 	b, err := s.Mark(sentMarkName)
-	return errors.Join(err, decodeMark(sentMarkName, b, &m.Created, &m.Seq, &m.Floor))
+	switch {
+	case err != nil:
+		return err
+	case b != nil:
+		return decodeMark(sentMarkName, b, &m.Created, &m.Seq, &m.Floor)
+	case s.LastBefore() == 0:
+		return s.SetMark(m.mark())
+	}
+	m.Seq = s.LastBefore()
+	return nil
 }
 
 func (m *sentMark) mark() spool.Mark {

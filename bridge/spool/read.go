@@ -12,6 +12,10 @@ import (
 // them. It has one reader, the relay.
 func (s *Spool) Committed() <-chan struct{} { return s.appended }
 
+// LastBefore is the highest sequence number that was given out before the spool was
+// opened, 0 for a new spool: what is above has come since.
+func (s *Spool) LastBefore() uint64 { return s.openedAt }
+
 // Pending appends to dst up to limit pending records whose sequence number is
 // from or higher, in order. Fewer than limit means that there are no more now.
 // Those appended later have higher numbers than any there was; Requeue makes records

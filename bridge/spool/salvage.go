@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ type Salvaged struct {
 	Restated int64   // of those, pending because their state could not be read, or was none
 	Lost     []Loss  // records that are known to have been held and cannot be read
 	Gaps     []Gap   // in order: what was under their numbers had been evicted before, or is lost
-	Marks    int     // the caller's, copied
+	Marks    int     // the caller's that were copied
 	Faults   []Fault // why not all could be read; none: it could
 }
 
@@ -45,11 +46,13 @@ type Loss struct {
 // what was lost. Nothing in from is changed (but the file LOCK made if it is
 // missing). A store that does not open is read from its tables and logs; a record
 // of which it is in doubt whether it was delivered is pending again.
+// onlyWhole names marks that say something of all records, and would be wrong beside
+// those of a damaged spool: they are not copied when anything is wrong.
 // The error is ErrLocked when a process has the spool open, and ErrNotEmpty; after
 // any error the new directory is incomplete and to be removed. fs is where both
 // live, nil for the machine's.
-func Salvage(from, to string, fs vfs.FS) (Salvaged, error) {
-	s := &salvage{on: orDefault(fs), to: to}
+func Salvage(from, to string, fs vfs.FS, onlyWhole ...string) (Salvaged, error) {
+	s := &salvage{on: orDefault(fs), to: to, onlyWhole: onlyWhole}
 	if err := s.run(from); err != nil {
 		return s.result, fmt.Errorf("salvage spool %s to %s: %w", from, to, err)
 	}
@@ -63,6 +66,8 @@ type salvage struct {
 	target *Spool
 	batch  *pebble.Batch
 	result Salvaged
+
+	onlyWhole []string
 
 	last uint64 // the highest sequence number seen
 }
@@ -157,19 +162,28 @@ func (s *salvage) commit() error {
 	return s.target.apply(batch, pebble.Sync)
 }
 
-// copyMeta stages the marks, and the highest number that was ever given out.
+// copyMeta stages the marks, and the highest number that was ever given out. Whether
+// the spool is whole is known when all else has been read, and these entries as well.
 func (s *salvage) copyMeta(e *examined) {
 	last := s.last
+	var whole []Mark
 	c := e.Entries(kindMeta, false)
 	defer c.Close()
 	for ; c.Valid; c.Next() {
-		switch name := string(c.Key[1:]); {
-		case strings.HasPrefix(name, markPrefix):
+		name, isMark := strings.CutPrefix(string(c.Key[1:]), markPrefix)
+		switch {
+		case isMark && slices.Contains(s.onlyWhole, name):
+			whole = append(whole, Mark{name, slices.Clone(c.Value)})
+		case isMark:
 			_ = s.batch.Set(c.Key, c.Value, nil)
 			s.result.Marks++
 		case name == metaLastSeq && len(c.Value) == 8:
 			last = max(last, binary.BigEndian.Uint64(c.Value))
 		}
+	}
+	if len(e.faults.list) == 0 && s.result.Restated == 0 {
+		stageMarks(s.batch, whole)
+		s.result.Marks += len(whole)
 	}
 	_ = s.batch.Set(metaKey(metaLastSeq), binary.BigEndian.AppendUint64(nil, last), nil)
 }

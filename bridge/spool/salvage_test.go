@@ -63,6 +63,38 @@ func TestSalvageKeepsAll(t *testing.T) {
 	}
 }
 
+// TestSalvageLeavesOutMarksOfAWhole spool, where it is damaged, and nothing else.
+func TestSalvageLeavesOutMarksOfAWhole(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		opts := memOptions()
+		s := openSpool(t, testDir, opts)
+		addMany(t, s, 0, 3, 100)
+		for _, name := range []string{"sent", "stream"} {
+			if err := s.SetMark(Mark{Name: name, Value: []byte("so far")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent, marks := "so far", 2
+		if damaged {
+			if err := s.db.Delete(seqKey(kindPending, 2), pebble.Sync); err != nil {
+				t.Fatal(err)
+			}
+			sent, marks = "", 1
+		}
+		_ = s.Close()
+		result, err := Salvage(testDir, "/new", opts.FS, "sent")
+		if err != nil || result.Marks != marks || len(result.Faults) > 0 != damaged {
+			t.Errorf("damaged %v: %+v, %v", damaged, result, err)
+		}
+		s = openSpool(t, "/new", opts)
+		checkMark(t, s, "sent", sent)
+		checkMark(t, s, "stream", "so far")
+		if got := s.LastBefore(); got != 3 {
+			t.Errorf("%d records came before, want 3", got)
+		}
+	}
+}
+
 // TestSalvageToAFullDisk is an error, not a short copy.
 func TestSalvageToAFullDisk(t *testing.T) {
 	disk := newSmallDisk(64 << 20)

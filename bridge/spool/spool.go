@@ -109,6 +109,7 @@ type Spool struct {
 	ids      heldIDs
 	settling sync.Mutex    // held by whoever changes the state of a held record
 	lastSeq  atomic.Uint64 // highest sequence number given out
+	openedAt uint64        // what lastSeq was when the spool was opened
 	firstSeq atomic.Uint64 // no held record has a lower one
 	appended chan struct{} // capacity 1: something was committed since last read
 
@@ -311,6 +312,7 @@ func (s *Spool) learn() error {
 		return err
 	}
 	s.lastSeq.Store(last)
+	s.openedAt = last
 	s.intake.nextSeq = last + 1
 	s.firstSeq.Store(last)
 	if err := s.learnFirst(); err != nil {

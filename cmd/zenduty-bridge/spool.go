@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
@@ -151,7 +152,7 @@ func (c *salvageCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	result, err := spool.Salvage(dir, c.To, nil)
+	result, err := bridge.Salvage(dir, c.To)
 	if err != nil {
 		return hint(err)
 	}
