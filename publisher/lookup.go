@@ -42,73 +42,85 @@ func (p *Publisher) IDAt(ctx context.Context, sequence uint64) (string, error) {
 // look calls each for the messages with a sequence number above after, until it
 // returns false.
 func (p *Publisher) look(ctx context.Context, after uint64, each func(id string, sequence uint64) bool) error {
-	err := p.readHeaders(ctx, after, each)
-	if err != nil && p.blind.Load() {
-		return ErrNoRights
-	}
-	if err != nil {
+	if err := p.readHeaders(ctx, after, each); err != nil {
 		return fmt.Errorf("look into stream %s after %d: %w", p.opts.Stream.Name, after, err)
 	}
 	return nil
 }
 
 func (p *Publisher) readHeaders(ctx context.Context, after uint64, each func(id string, sequence uint64) bool) error {
-	consumer, last, err := p.consume(ctx, after)
-	if err != nil || consumer == nil {
+	r, err := p.consume(ctx, after)
+	if err != nil || r == nil {
 		return err
 	}
+	r.each = each
 	for more := true; more && err == nil; {
-		more, err = readBatch(ctx, consumer, last, each)
+		err = p.denied.ask(ctx, consumerNext, func(ctx context.Context) (err error) {
+			more, err = r.readBatch(ctx)
+			return err
+		})
 	}
 	return err
 }
 
-// consume begins to read the stream; consumer is nil if there is nothing to read.
-func (p *Publisher) consume(ctx context.Context, after uint64) (consumer jetstream.Consumer, last uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	stream, err := p.js.Stream(ctx, p.opts.Stream.Name)
-	if err != nil || stream.CachedInfo().State.LastSeq <= after {
-		return nil, 0, err
-	}
-	consumer, err = stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, HeadersOnly: true,
-		InactiveThreshold: 30 * time.Second, // it is not deleted, which would need another right
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil || info.NumPending == 0 { // none left of those that there were
-		return nil, 0, err
-	}
-	return consumer, stream.CachedInfo().State.LastSeq, nil
+// reader reads the stream up to last.
+type reader struct {
+	consumer jetstream.Consumer
+	last     uint64
+	each     func(id string, sequence uint64) bool
+	received uint64 // messages
 }
 
-// readBatch reads the next messages, up to last; more is false after that one, or
-// when each has returned false.
-func readBatch(ctx context.Context, consumer jetstream.Consumer, last uint64, each func(id string, sequence uint64) bool) (more bool, err error) {
+// consume begins to read the stream; the reader is nil if there is nothing to read.
+// The consumer is not deleted, which would need another right: it ends by itself.
+func (p *Publisher) consume(ctx context.Context, after uint64) (*reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	batch, err := consumer.Fetch(1000, jetstream.FetchContext(ctx))
+	info, err := p.streamInfo(ctx)
+	if err != nil || info.State.LastSeq <= after || info.State.Msgs == 0 {
+		return nil, err
+	}
+	r := &reader{last: info.State.LastSeq}
+	err = p.denied.ask(ctx, consumerCreate, func(ctx context.Context) (err error) {
+		r.consumer, err = p.js.CreateConsumer(ctx, p.opts.Stream.Name, jetstream.ConsumerConfig{
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1, HeadersOnly: true,
+			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
+		})
+		return err
+	})
+	if err != nil || r.consumer.CachedInfo().NumPending == 0 { // none left of those that there were
+		return nil, err
+	}
+	return r, nil
+}
+
+// readBatch reads the next messages; more is false after the last one, or when each
+// has returned false.
+func (r *reader) readBatch(ctx context.Context) (more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	batch, err := r.consumer.Fetch(1000, jetstream.FetchContext(ctx))
 	if err != nil {
 		return false, err
 	}
-	read := 0
+	before := r.received
 	for msg := range batch.Messages() {
-		read++
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, err
 		}
-		if !each(msg.Headers().Get(nats.MsgIdHdr), meta.Sequence.Stream) || meta.Sequence.Stream >= last || meta.NumPending == 0 {
+		r.received++
+		if meta.Sequence.Consumer != r.received { // nothing is delivered twice: it would be missed
+			return false, fmt.Errorf("message %d of the consumer came after %d others", meta.Sequence.Consumer, r.received-1)
+		}
+		if !r.each(msg.Headers().Get(nats.MsgIdHdr), meta.Sequence.Stream) || meta.Sequence.Stream >= r.last || meta.NumPending == 0 {
 			return false, nil
 		}
 	}
 	if err := batch.Error(); err != nil {
 		return false, err
 	}
-	if read == 0 {
+	if r.received == before {
 		return false, errors.New("no messages came")
 	}
 	return true, nil

@@ -114,8 +114,9 @@ func (p *Probe) audit(ctx context.Context, maxBody int64) []Finding {
 		cluster: p.nc.ConnectedClusterName(), servers: len(p.nc.Servers()),
 	}
 	found := []Finding{fine("nats", "connected to %s, version %s", cmp.Or(p.nc.ConnectedUrlRedacted(), p.opts.URL), p.nc.ConnectedServerVersion())}
-	found = append(found, auditRights(p.rights(ctx), p.opts)...)
-	err := p.ask(ctx, func(ctx context.Context) (err error) {
+	permissions, err := p.rights(ctx)
+	found = append(found, auditRights(permissions, err, p.opts)...)
+	err = p.ask(ctx, func(ctx context.Context) (err error) {
 		f.account, err = p.js.AccountInfo(ctx)
 		return err
 	})
@@ -130,15 +131,18 @@ func (p *Probe) audit(ctx context.Context, maxBody int64) []Finding {
 	return append(found, audit(f)...)
 }
 
+// userInfo tells a user what it may do.
+const userInfo = "$SYS.REQ.USER.INFO"
+
 // rights asks what the user of the connection may do; nil if NATS does not tell.
-func (p *Probe) rights(ctx context.Context) *rights {
+func (p *Probe) rights(ctx context.Context) (*rights, error) {
 	var answer struct {
 		Data *struct {
 			Permissions *rights `json:"permissions"`
 		} `json:"data"`
 	}
 	err := p.ask(ctx, func(ctx context.Context) error {
-		msg, err := p.nc.RequestWithContext(ctx, "$SYS.REQ.USER.INFO", nil)
+		msg, err := p.nc.RequestWithContext(ctx, userInfo, nil)
 		if err != nil {
 			return err
 		}
@@ -146,11 +150,11 @@ func (p *Probe) rights(ctx context.Context) *rights {
 	})
 	switch {
 	case err != nil || answer.Data == nil:
-		return nil
+		return nil, err
 	case answer.Data.Permissions == nil:
-		return &rights{} // no restriction
+		return &rights{}, nil // no restriction
 	}
-	return answer.Data.Permissions
+	return answer.Data.Permissions, nil
 }
 
 // look fills in what the stream tells.
@@ -174,7 +178,7 @@ func (p *Probe) look(ctx context.Context, f *facts) Finding {
 		finding.Why = "webhooks wait on disk until there is one"
 		finding.Remedy = "start the bridge, which makes it; if it runs, its log says why it could not"
 	case errors.Is(err, ErrNoRights):
-		finding.Remedy = "let the bridge's user publish on $JS.API.STREAM.INFO." + name
+		finding.Remedy = "let the bridge's user publish on " + apiPrefix + streamInfo + "." + name
 	}
 	return finding
 }
@@ -207,18 +211,14 @@ func (p *Probe) BeforeCanary(ctx context.Context, source string) (last uint64, e
 // they are of every webhook. It returns its sequence number.
 func (p *Probe) ReadCanary(ctx context.Context, source, id string, body []byte, after uint64) (sequence uint64, err error) {
 	subject := CanaryPrefix + "." + Token(source)
-	stream, err := p.stream(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", p.opts.Stream.Name, err)
-	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
-		var stored *jetstream.RawStreamMsg
+		var stored *storedMsg
 		err := p.ask(ctx, func(ctx context.Context) (err error) {
-			stored, err = stream.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(subject))
+			stored, err = getMsg(ctx, p.nc, p.opts.Stream.Name, msgGet{Sequence: after + 1, Subject: subject})
 			return err
 		})
 		switch {
-		case err == nil && stored.Header.Get(nats.MsgIdHdr) == id:
+		case err == nil && stored.header.Get(nats.MsgIdHdr) == id:
 			return stored.Sequence, compareCanary(stored, source, id, body)
 		case err == nil: // somebody else's
 			after, pause = stored.Sequence, time.Millisecond
@@ -235,12 +235,12 @@ func (p *Probe) ReadCanary(ctx context.Context, source, id string, body []byte, 
 }
 
 // compareCanary: the time in its headers is the bridge's, whatever it is.
-func compareCanary(stored *jetstream.RawStreamMsg, source, id string, body []byte) error {
+func compareCanary(stored *storedMsg, source, id string, body []byte) error {
 	if !bytes.Equal(stored.Data, body) {
 		return fmt.Errorf("message %d of the stream has other bytes than were posted", stored.Sequence)
 	}
 	for name, want := range header(&Message{ID: id, Source: source, Canary: true, Data: body}) {
-		if got := stored.Header[name]; name != "ce-time" && (len(got) != 1 || got[0] != want[0]) {
+		if got := stored.header[name]; name != "ce-time" && (len(got) != 1 || got[0] != want[0]) {
 			return fmt.Errorf("message %d of the stream has the header %s: %q, not %q", stored.Sequence, name, got, want[0])
 		}
 	}

@@ -83,7 +83,7 @@ func TestAuditOfRights(t *testing.T) {
 	for name, want := range map[string][]string{
 		"admin":  nil,
 		"silent": {"rights error"},
-		"blind":  {"stream warning"}, // not even what it may do
+		"blind":  {"rights warning", "stream warning"}, // not even what it may do
 	} {
 		began := time.Now()
 		if diff := cmp.Diff(want, wrong(t, auditAt(t, s.ClientURL(), as(name, "p")))); diff != "" {

@@ -1,11 +1,9 @@
 package publisher
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +67,7 @@ type Publisher struct {
 	changed  chan struct{}  // capacity 1: the connection came or went
 	since    atomic.Int64   // Unix nanoseconds: when the connection came or went
 	lookedAt atomic.Uint64  // the connection over which Stream last looked
-	blind    atomic.Bool    // this connection may publish, and not ask about streams
+	denied   *denials       // what this connection may not ask
 	quit     chan struct{}  // closed by Close
 	reports  rate.Sometimes // bounds the log lines about what the server says
 }
@@ -81,6 +79,7 @@ func New(opts Options) (*Publisher, error) {
 		opts:    opts.withDefaults(),
 		unacked: map[*nats.Msg]outcome{},
 		changed: make(chan struct{}, 1), quit: make(chan struct{}),
+		denied:  newDenials(),
 		reports: rate.Sometimes{First: 5, Interval: 10 * time.Second},
 	}
 	p.SetServices(opts.Services)
@@ -137,7 +136,7 @@ func (p *Publisher) connOptions() []nats.Option {
 
 func (p *Publisher) connected(nc *nats.Conn) {
 	p.opts.Logger.Info("connected to NATS", "server", nc.ConnectedUrlRedacted(), "cluster", nc.ConnectedClusterName())
-	p.blind.Store(false)
+	p.denied.forget()
 	p.since.Store(time.Now().UnixNano())
 	signal(p.changed)
 }
@@ -156,9 +155,7 @@ func (p *Publisher) disconnected(err error) {
 // that are not permitted are told of in no other way: they are never answered. It
 // is told for each publish that is not permitted, and those are tried for ever.
 func (p *Publisher) reported(err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(err.Error(), `"$JS.API.`) {
-		p.blind.Store(true)
-	}
+	p.denied.note(err)
 	p.reports.Do(func() { p.opts.Logger.Warn("NATS reported an error", "error", err) })
 }
 

@@ -62,13 +62,10 @@ func (p *Publisher) StreamReport(ctx context.Context) StreamReport {
 }
 
 func (p *Publisher) fillReport(ctx context.Context, r *StreamReport) error {
-	switch {
-	case !p.Ready():
+	if !p.Ready() {
 		return errors.New("there is no connection to NATS")
-	case p.blind.Load():
-		return ErrNoRights
 	}
-	stream, err := p.js.Stream(ctx, r.Name)
+	info, err := p.streamInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return errors.New("there is no such stream")
@@ -77,7 +74,6 @@ func (p *Publisher) fillReport(ctx context.Context, r *StreamReport) error {
 	case err != nil:
 		return err
 	}
-	info := stream.CachedInfo()
 	r.Created, r.Messages, r.Bytes = info.Created, info.State.Msgs, info.State.Bytes
 	r.First, r.Last = info.State.FirstSeq, info.State.LastSeq
 	r.Replicas, r.Drift = info.Config.Replicas, streamDrift(info.Config, p.streamConfig())

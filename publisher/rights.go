@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,50 +52,71 @@ type need struct {
 	why       string
 }
 
+// needs are all the rights that the bridge uses, and no more. README.md lists them.
 func (opts Options) needs() []need {
 	name := opts.Stream.Name
 	const held = "webhooks stay on disk until the spool is full, and are then refused"
 	const doubled = "a webhook whose acknowledgement was lost for longer than the duplicate window may be published twice, and what NATS loses is not healed"
+	api := func(request, of, why string) need {
+		return need{subject: apiPrefix + request + of, severity: SeverityWarning, why: why}
+	}
 	return []need{
 		{subject: opts.Subject.Wildcard(), severity: SeverityError, why: held},
 		{subject: QuarantinePrefix + ".*", severity: SeverityError, why: "what cannot be keyed waits for ever"},
 		{subject: CanaryPrefix + ".*", severity: SeverityWarning, why: "no canary can be sent"},
 		{subscribe: true, subject: "_INBOX.>", severity: SeverityError, why: "acknowledgements do not arrive: " + held},
-		{subject: "$JS.API.STREAM.INFO." + name, severity: SeverityWarning, why: doubled},
-		{subject: "$JS.API.STREAM.CREATE." + name, severity: SeverityWarning, why: "when the stream is missing the bridge cannot make it"},
-		{subject: "$JS.API.CONSUMER.CREATE." + name + ".>", severity: SeverityWarning, why: doubled},
-		{subject: "$JS.API.CONSUMER.MSG.NEXT." + name + ".>", severity: SeverityWarning, why: doubled},
+		api(streamInfo, "."+name, doubled),
+		api(streamCreate, "."+name, "when the stream is missing the bridge cannot make it"),
+		api(streamUpdate, "."+name, "when nats.stream.* or the subjects change, the bridge cannot change its stream"),
+		api(streamMsgGet, "."+name, "no canary can be read back; and "+doubled),
+		api(consumerCreate, "."+name+".*", doubled),
+		api(consumerNext, "."+name+".*", doubled),
+		api("INFO", "", "that the account's limits are nearly reached shows only when NATS refuses webhooks"),
+		{subject: userInfo, severity: SeverityWarning, why: whyUserInfo},
 	}
 }
 
+const whyUserInfo = "that another right is missing shows only when it is used"
+
 // auditRights names each right that is missing, or says that none is. r is nil if
-// NATS does not tell.
-func auditRights(r *rights, opts Options) []Finding {
+// NATS does not tell; err is then why, if it gave a reason.
+func auditRights(r *rights, err error, opts Options) []Finding {
+	if r == nil && errors.Is(err, ErrNoRights) {
+		return []Finding{missing(need{subject: userInfo, severity: SeverityWarning, why: whyUserInfo}, none)}
+	}
 	if r == nil {
 		return []Finding{fine("rights", "NATS does not tell what the bridge's user may do")}
 	}
 	var found []Finding
 	for _, n := range opts.needs() {
-		verb, granted := "publish on", r.Publish.on(n.subject)
+		granted := r.Publish.on(n.subject)
 		if n.subscribe {
-			verb, granted = "subscribe to", r.Subscribe.on(n.subject)
+			granted = r.Subscribe.on(n.subject)
 		}
-		if granted == all {
-			continue
+		if granted != all {
+			found = append(found, missing(n, granted))
 		}
-		finding := Finding{
-			Check: "rights", On: n.subject, Severity: n.severity, What: fmt.Sprintf("the bridge's user may not %s %s", verb, n.subject),
-			Why: n.why, Remedy: fmt.Sprintf("let it %s %s in the NATS server's configuration (permissions) or the user's JWT", verb, n.subject),
-		}
-		if granted == part {
-			finding.Severity, finding.What = SeverityWarning, fmt.Sprintf("the bridge's user may %s only part of %s", verb, n.subject)
-		}
-		found = append(found, finding)
 	}
 	if len(found) == 0 {
 		found = append(found, fine("rights", "the bridge's user may do all that it has to"))
 	}
 	return found
+}
+
+// missing is the finding of a right that is granted in part, or not at all.
+func missing(n need, granted extent) Finding {
+	verb := "publish on"
+	if n.subscribe {
+		verb = "subscribe to"
+	}
+	finding := Finding{
+		Check: "rights", On: n.subject, Severity: n.severity, What: fmt.Sprintf("the bridge's user may not %s %s", verb, n.subject),
+		Why: n.why, Remedy: fmt.Sprintf("let it %s %s in the NATS server's configuration (permissions) or the user's JWT", verb, n.subject),
+	}
+	if granted == part {
+		finding.Severity, finding.What = SeverityWarning, fmt.Sprintf("the bridge's user may %s only part of %s", verb, n.subject)
+	}
+	return finding
 }
 
 // coveredBy tells whether one of the patterns matches all that subject matches.

@@ -47,19 +47,21 @@ func TestRights(t *testing.T) {
 	}{
 		"not told":       {nil, nil},
 		"all":            {&rights{}, nil},
-		"all by a list":  {publish("zenduty.> $JS.API.>", ""), nil},
+		"all by a list":  {publish("zenduty.> $JS.API.> $SYS.REQ.USER.INFO", ""), nil},
 		"denied":         {publish("", "zenduty.>"), []string{"zenduty.incident.*.* error", "zenduty.quarantine.* error", "zenduty.canary.* warning"}},
 		"partly denied":  {publish("", "zenduty.incident.resolved.*"), []string{"zenduty.incident.*.* warning"}},
-		"partly allowed": {publish("zenduty.incident.triggered.> zenduty.quarantine.* zenduty.canary.* $JS.API.>", ""), []string{"zenduty.incident.*.* warning"}},
+		"partly allowed": {publish("zenduty.incident.triggered.> zenduty.quarantine.* zenduty.canary.* $JS.API.> $SYS.REQ.USER.INFO", ""), []string{"zenduty.incident.*.* warning"}},
 		"may not ask": {publish("zenduty.>", ""), []string{
 			"$JS.API.STREAM.INFO.ZENDUTY warning", "$JS.API.STREAM.CREATE.ZENDUTY warning",
-			"$JS.API.CONSUMER.CREATE.ZENDUTY.> warning", "$JS.API.CONSUMER.MSG.NEXT.ZENDUTY.> warning",
+			"$JS.API.STREAM.UPDATE.ZENDUTY warning", "$JS.API.STREAM.MSG.GET.ZENDUTY warning",
+			"$JS.API.CONSUMER.CREATE.ZENDUTY.* warning", "$JS.API.CONSUMER.MSG.NEXT.ZENDUTY.* warning",
+			"$JS.API.INFO warning", "$SYS.REQ.USER.INFO warning",
 		}},
 		"hears no answers": {&rights{Subscribe: &subjectRights{Allow: []string{"zenduty.>"}}}, []string{"_INBOX.> error"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			found := auditRights(c.rights, Options{}.withDefaults())
+			found := auditRights(c.rights, nil, Options{}.withDefaults())
 			wrong(t, found)
 			for _, f := range found {
 				if f.Severity != SeverityOK {

@@ -74,10 +74,6 @@ func (opts Options) subjects() []string {
 	return []string{opts.Subject.Wildcard(), QuarantinePrefix + ".*", CanaryPrefix + ".*"}
 }
 
-// ErrNoRights says that the connection may publish, and is not permitted to ask
-// about the stream.
-var ErrNoRights = errors.New("not permitted to ask JetStream about the stream")
-
 // StreamState is what the relay holds its receipts against.
 type StreamState struct {
 	// Created tells one stream from another of the same name: a stream that was
@@ -104,13 +100,7 @@ func (p *Publisher) Stream(ctx context.Context) (StreamState, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	p.lookedAt.Store(p.connection())
-	if p.blind.Load() {
-		return StreamState{}, ErrNoRights
-	}
 	info, err := p.ensureStream(ctx)
-	if err != nil && p.blind.Load() { // found out by this very request
-		return StreamState{}, ErrNoRights
-	}
 	if err != nil {
 		return StreamState{}, fmt.Errorf("stream %s: %w", p.opts.Stream.Name, err)
 	}
@@ -123,14 +113,13 @@ func (p *Publisher) Stream(ctx context.Context) (StreamState, error) {
 
 func (p *Publisher) ensureStream(ctx context.Context) (*jetstream.StreamInfo, error) {
 	want := p.streamConfig()
-	stream, err := p.js.Stream(ctx, want.Name)
+	info, err := p.streamInfo(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return p.createStream(ctx, want)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up: %w", err)
 	}
-	info := stream.CachedInfo()
 	drift := streamDrift(info.Config, want)
 	news := p.driftIsNews(drift)
 	switch {
@@ -141,6 +130,17 @@ func (p *Publisher) ensureStream(ctx context.Context) (*jetstream.StreamInfo, er
 		p.opts.Logger.Warn("the stream was not made by the bridge, which leaves it as it is", "stream", want.Name, "differs", drift)
 	}
 	return info, nil
+}
+
+// streamInfo asks the stream's leader.
+func (p *Publisher) streamInfo(ctx context.Context) (info *jetstream.StreamInfo, err error) {
+	return info, p.denied.ask(ctx, streamInfo, func(ctx context.Context) error {
+		stream, err := p.js.Stream(ctx, p.opts.Stream.Name)
+		if err == nil {
+			info = stream.CachedInfo()
+		}
+		return err
+	})
 }
 
 // driftIsNews tells whether the drift is another one than at the last look. The
@@ -155,7 +155,11 @@ func (p *Publisher) driftIsNews(drift []string) bool {
 }
 
 func (p *Publisher) createStream(ctx context.Context, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	stream, err := p.js.CreateStream(ctx, want)
+	var stream jetstream.Stream
+	err := p.denied.ask(ctx, streamCreate, func(ctx context.Context) (err error) {
+		stream, err = p.js.CreateStream(ctx, want)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("create on %s: %w", strings.Join(want.Subjects, ", "), err)
 	}
@@ -169,7 +173,11 @@ func (p *Publisher) updateStream(ctx context.Context, have *jetstream.StreamInfo
 	changed := have.Config
 	changed.Subjects, changed.RePublish = want.Subjects, want.RePublish
 	changed.Replicas, changed.MaxAge, changed.MaxBytes, changed.Duplicates = want.Replicas, want.MaxAge, want.MaxBytes, want.Duplicates
-	stream, err := p.js.UpdateStream(ctx, changed)
+	var stream jetstream.Stream
+	err := p.denied.ask(ctx, streamUpdate, func(ctx context.Context) (err error) {
+		stream, err = p.js.UpdateStream(ctx, changed)
+		return err
+	})
 	if err == nil {
 		p.opts.Logger.Info("stream updated", "stream", want.Name, "changed", drift)
 		return stream.CachedInfo()
