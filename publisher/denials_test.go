@@ -184,6 +184,38 @@ func TestMissingRight(t *testing.T) {
 	}
 }
 
+// Without the right to ask the leader, only a look that has to is not made.
+func TestMayNotAskForMessages(t *testing.T) {
+	url, bridge, admin := runRestricted(t, permissions("$JS.API.STREAM.MSG.GET.ZENDUTY"))
+	p := newPublisher(t, url, bridge)
+	ensure(t, p)
+	send(t, p, incident("a"))
+	send(t, p, incident("b"))
+	find := func() error {
+		_, err := p.Find(t.Context(), map[string]bool{"a": true}, 0)
+		return err
+	}
+	if err := find(); err != nil {
+		t.Error(err)
+	}
+	other := newPublisher(t, url, admin)
+	eventually(t, "admin", other.Ready)
+	have, err := other.js.Stream(t.Context(), "ZENDUTY")
+	if err == nil {
+		err = have.DeleteMsg(t.Context(), 2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := find(); !errors.Is(err, ErrNoRights) {
+		t.Errorf("whether the last was removed is not known: %v", err)
+	}
+	send(t, p, incident("c"))
+	if err := find(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A missing stream that may not be made is waited for; it does not make the bridge blind.
 func TestStreamMayNotBeMade(t *testing.T) {
 	url, bridge, admin := runRestricted(t, permissions("$JS.API.STREAM.CREATE.ZENDUTY"))

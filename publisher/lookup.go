@@ -54,11 +54,33 @@ func (p *Publisher) readHeaders(ctx context.Context, after uint64, each func(id 
 		return err
 	}
 	r.each = each
-	for more := true; more && err == nil; {
+	for more := r.consumer.CachedInfo().NumPending > 0; more && err == nil; {
 		err = p.denied.ask(ctx, consumerNext, func(ctx context.Context) (err error) {
 			more, err = r.readBatch(ctx)
 			return err
 		})
+	}
+	if err != nil || r.complete {
+		return err
+	}
+	return p.confirmRemoved(ctx, r.last)
+}
+
+// confirmRemoved returns an error unless the leader does not have a message any more,
+// for which the stream was read in vain. The consumer may be on a replica that is
+// behind, and then ends where that one does.
+func (p *Publisher) confirmRemoved(ctx context.Context, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	err := p.denied.ask(ctx, streamMsgGet, func(ctx context.Context) error {
+		_, err := getMsg(ctx, p.nc, p.opts.Stream.Name, msgGet{Sequence: sequence})
+		return err
+	})
+	switch {
+	case err == nil:
+		return fmt.Errorf("the replica that was read is behind: it does not have message %d", sequence)
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil
 	}
 	return err
 }
@@ -69,6 +91,7 @@ type reader struct {
 	last     uint64
 	each     func(id string, sequence uint64) bool
 	received uint64 // messages
+	complete bool   // last was reached, or each has returned false
 }
 
 // consume begins to read the stream; the reader is nil if there is nothing to read.
@@ -88,14 +111,11 @@ func (p *Publisher) consume(ctx context.Context, after uint64) (*reader, error) 
 		})
 		return err
 	})
-	if err != nil || r.consumer.CachedInfo().NumPending == 0 { // none left of those that there were
-		return nil, err
-	}
-	return r, nil
+	return r, err
 }
 
-// readBatch reads the next messages; more is false after the last one, or when each
-// has returned false.
+// readBatch reads the next messages; more is false when it is complete, or after the
+// last one that the consumer has.
 func (r *reader) readBatch(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -113,7 +133,8 @@ func (r *reader) readBatch(ctx context.Context) (more bool, err error) {
 		if meta.Sequence.Consumer != r.received { // nothing is delivered twice: it would be missed
 			return false, fmt.Errorf("message %d of the consumer came after %d others", meta.Sequence.Consumer, r.received-1)
 		}
-		if !r.each(msg.Headers().Get(nats.MsgIdHdr), meta.Sequence.Stream) || meta.Sequence.Stream >= r.last || meta.NumPending == 0 {
+		r.complete = !r.each(msg.Headers().Get(nats.MsgIdHdr), meta.Sequence.Stream) || meta.Sequence.Stream >= r.last
+		if r.complete || meta.NumPending == 0 {
 			return false, nil
 		}
 	}
