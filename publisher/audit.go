@@ -17,6 +17,8 @@ type Finding struct {
 	What     string   `json:"what"`
 	Why      string   `json:"why,omitempty"`    // it matters; not of what is as it should be
 	Remedy   string   `json:"remedy,omitempty"` // likewise
+	// Unknown: the check could not be made. Whatever an earlier one found may still be so.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // Severity is how bad a finding is.
@@ -32,6 +34,13 @@ const (
 // fine is a finding of what is as it should be.
 func fine(check, format string, args ...any) Finding {
 	return Finding{Check: check, Severity: SeverityOK, What: fmt.Sprintf(format, args...)}
+}
+
+// unknown is a finding of what could not be looked at, and need not be.
+func unknown(check, format string, args ...any) Finding {
+	finding := fine(check, format, args...)
+	finding.Unknown = true
+	return finding
 }
 
 // facts are what NATS says of itself, and what it is to be held against.
@@ -321,7 +330,7 @@ const fullAt = 0.8
 
 func (f facts) checkAccount() Finding {
 	if f.account == nil {
-		return fine("account", "NATS does not tell the account's limits")
+		return unknown("account", "NATS does not tell the account's limits")
 	}
 	tier := f.account.Tier
 	if of, ok := f.account.Tiers[fmt.Sprintf("R%d", f.opts.Stream.Replicas)]; ok {

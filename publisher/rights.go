@@ -82,10 +82,12 @@ const whyUserInfo = "that another right is missing shows only when it is used"
 // NATS does not tell; err is then why, if it gave a reason.
 func auditRights(r *rights, err error, opts Options) []Finding {
 	if r == nil && errors.Is(err, ErrNoRights) {
-		return []Finding{missing(need{subject: userInfo, severity: SeverityWarning, why: whyUserInfo}, none)}
+		finding := missing(need{subject: userInfo, severity: SeverityWarning, why: whyUserInfo}, none)
+		finding.Unknown = true // what the other rights are
+		return []Finding{finding}
 	}
 	if r == nil {
-		return []Finding{fine("rights", "NATS does not tell what the bridge's user may do")}
+		return []Finding{unknown("rights", "NATS does not tell what the bridge's user may do")}
 	}
 	var found []Finding
 	for _, n := range opts.needs() {

@@ -1,8 +1,10 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,9 +51,12 @@ type Auditor struct {
 type identity struct {
 	check, on string
 	severity  publisher.Severity
+	unknown   bool
 }
 
-func identityOf(f *publisher.Finding) identity { return identity{f.Check, f.On, f.Severity} }
+func identityOf(f *publisher.Finding) identity {
+	return identity{f.Check, f.On, f.Severity, f.Unknown}
+}
 
 // NewAuditor returns one that has not looked yet.
 func NewAuditor(opts Options) *Auditor {
@@ -103,9 +108,8 @@ func (a *Auditor) look(ctx context.Context) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.at, a.found = time.Now(), found
+	a.at, a.found = time.Now(), slices.Concat(found, a.tell(found))
 	a.metrics.lastRun.SetToCurrentTime()
-	a.tell(found)
 }
 
 func (a *Auditor) sendCanaries(ctx context.Context) {
@@ -115,7 +119,7 @@ func (a *Auditor) sendCanaries(ctx context.Context) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.canary = found
+	a.canary = slices.Concat(found, a.tell(found))
 	well := true
 	for _, f := range found {
 		well = well && f.Severity == publisher.SeverityOK
@@ -126,16 +130,15 @@ func (a *Auditor) sendCanaries(ctx context.Context) {
 	if well {
 		a.metrics.canarySuccess.SetToCurrentTime()
 	}
-	a.tell(found)
 }
 
 // tell logs what is new and what is over. A check that could not be made, because NATS
-// is away say, leaves what is known of it as it was. mu is held.
-func (a *Auditor) tell(found []publisher.Finding) {
-	looked, bad := map[string]bool{}, map[identity]bool{}
+// is away say, leaves what is known of it as it was: that is what it returns, of checks
+// of which found says so. mu is held.
+func (a *Auditor) tell(found []publisher.Finding) (kept []publisher.Finding) {
+	bad := map[identity]bool{}
 	for i := range found {
 		f := &found[i]
-		looked[f.Check] = true
 		if f.Severity == publisher.SeverityOK {
 			continue
 		}
@@ -145,12 +148,51 @@ func (a *Auditor) tell(found []publisher.Finding) {
 			a.opts.Logger.Log(context.Background(), level(f.Severity), "audit: "+f.What, "check", f.Check, "why", f.Why, "remedy", f.Remedy)
 		}
 	}
-	for id := range a.known {
-		if looked[id.check] && !bad[id] {
-			a.opts.Logger.Info("audit: it is mended", "check", id.check, "was", a.known[id].What)
+	for id, f := range a.known {
+		outcome := outcomeOf(f, found)
+		switch {
+		case bad[id] || outcome == notMade:
+		case outcome == undecided:
+			kept = append(kept, *f)
+		default:
+			a.opts.Logger.Info("audit: it is mended", "check", id.check, "was", f.What)
 			delete(a.known, id)
 		}
 	}
+	slices.SortFunc(kept, func(f, g publisher.Finding) int {
+		return cmp.Or(cmp.Compare(f.Check, g.Check), cmp.Compare(f.On, g.On), cmp.Compare(f.Severity, g.Severity))
+	})
+	return kept
+}
+
+// outcome is what a look tells of something known.
+type outcome int
+
+const (
+	notMade   outcome = iota // nothing: the check is not among its findings
+	undecided                // that the check could not be made
+	made                     // whatever its findings say
+)
+
+// outcomeOf matches by check, and by On: a check may be made of one source and not of
+// another. Where it was not made at all, the finding has no On.
+func outcomeOf(known *publisher.Finding, found []publisher.Finding) outcome {
+	result := notMade
+	for i := range found {
+		f := &found[i]
+		switch {
+		case f.Check != known.Check:
+		case known.Unknown: // why it could not be made is no longer so
+			return made
+		case f.Unknown && (f.On == known.On || f.On == ""):
+			return undecided
+		case f.Unknown:
+			result = max(result, undecided)
+		default:
+			result = made
+		}
+	}
+	return result
 }
 
 func level(s publisher.Severity) slog.Level {

@@ -131,6 +131,44 @@ func TestChangesAreLogged(t *testing.T) {
 	}
 }
 
+// What could not be looked at is not mended: it stays in the log's memory, among the
+// findings and in the metric.
+func TestUnknownIsNotMended(t *testing.T) {
+	of := func(check, on string, severity publisher.Severity, unknown bool) publisher.Finding {
+		return publisher.Finding{Check: check, On: on, Severity: severity, Unknown: unknown, What: check + " " + on}
+	}
+	w, a, _ := newWorld(time.Minute, 0)
+	const bad, well = publisher.SeverityError, publisher.SeverityOK
+	for _, step := range []struct {
+		name   string
+		found  []publisher.Finding
+		want   []string
+		errors map[string]int
+	}{
+		{"bad", []publisher.Finding{of("canary", "x", bad, false), of("canary", "y", well, false), of("rights", "s", bad, false), of("rights", "t", bad, false)},
+			[]string{"ERROR canary x", "ERROR rights s", "ERROR rights t"}, map[string]int{"canary": 1, "rights": 2}},
+		{"NATS does not answer", []publisher.Finding{of("canary", "", bad, true), of("rights", "", well, true)},
+			[]string{"ERROR canary "}, map[string]int{"canary": 2, "rights": 2}},
+		{"it may not tell", []publisher.Finding{of("canary", "x", bad, true), of("canary", "y", well, false), of("rights", "u", bad, true)},
+			[]string{"ERROR canary x", "ERROR rights u", "INFO it is mended"}, map[string]int{"canary": 2, "rights": 3}},
+		{"as before, less one right", []publisher.Finding{of("canary", "x", bad, false), of("canary", "y", well, false), of("rights", "s", bad, false)},
+			[]string{"INFO it is mended", "INFO it is mended", "INFO it is mended"}, map[string]int{"canary": 1, "rights": 1}},
+		{"well", []publisher.Finding{of("canary", "x", well, false), of("canary", "y", well, false), of("rights", "", well, false)},
+			[]string{"INFO it is mended", "INFO it is mended"}, map[string]int{}},
+	} {
+		w.audit = step.found
+		a.look(t.Context())
+		if diff := cmp.Diff(step.want, w.logged()); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", step.name, diff)
+		}
+		for check, want := range map[string]int{"canary": step.errors["canary"], "rights": step.errors["rights"]} {
+			if got := a.counts()[identity{check: check, severity: bad}]; got != want {
+				t.Errorf("%s: %d errors of %s in the metric, want %d", step.name, got, check, want)
+			}
+		}
+	}
+}
+
 func TestFindingsAreExported(t *testing.T) {
 	w, a, registry := newWorld(time.Minute, time.Minute)
 	w.audit = []publisher.Finding{

@@ -26,6 +26,7 @@ func (c checkup) canaries(ctx context.Context) (found []publisher.Finding) {
 		return []publisher.Finding{{
 			Check: "canary", Severity: publisher.SeverityError, What: "no canary can be read back: " + err.Error(),
 			Why: whyCanary, Remedy: "start NATS, or set nats.url and its credentials as the bridge has them",
+			Unknown: true,
 		}}
 	}
 	defer probe.Close()
@@ -40,6 +41,7 @@ const whyCanary = "as a canary, so a webhook: it would not be answered with 200,
 func (c checkup) canary(ctx context.Context, probe *publisher.Probe, source string) publisher.Finding {
 	finding := publisher.Finding{Check: "canary", On: source, Severity: publisher.SeverityError, Why: whyCanary}
 	after, err := probe.BeforeCanary(ctx, source)
+	finding.Unknown = err != nil // the way was not tried
 	switch {
 	case errors.Is(err, publisher.ErrNoCanaries):
 		finding.Severity, finding.What = publisher.SeverityWarning, fmt.Sprintf("no canary was sent for source %s: %v", source, err)
