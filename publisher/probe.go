@@ -127,6 +127,9 @@ func (p *Probe) audit(ctx context.Context, maxBody int64) []Finding {
 			Remedy: "run the NATS server with JetStream (-js, or jetstream {} in its configuration), and enable it for the account",
 		})
 	}
+	if err == nil {
+		found = append(found, fine("jetstream", "NATS has JetStream for this account"))
+	}
 	found = append(found, p.look(ctx, &f))
 	return append(found, audit(f)...)
 }

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ func TestAuditOfARealStream(t *testing.T) {
 	found := auditAt(t, s.ClientURL(), nil)
 	if got := wrong(t, found); len(got) != 0 {
 		t.Errorf("%v", got)
+	}
+	if !slices.ContainsFunc(found, func(f Finding) bool { return f.Check == "jetstream" }) {
+		t.Error("that there is JetStream again would not be noticed")
 	}
 	if len(found) < 15 {
 		t.Errorf("only %d checks: %+v", len(found), found)
