@@ -118,6 +118,53 @@ func tryDiskFull(t *testing.T, disk int, ballast string) {
 	}
 }
 
+// Another program takes the last of the disk, the ballast's space too: a bridge that has
+// to write before it can go on ends all the same when it is told to, and loses nothing.
+func TestStoppedOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	dir := mountMemory(t, 24)
+	n := startNATS(t)
+	b := startBridgeAt(t, filepath.Join(dir, "data"), append([]string{"--nats-url", n.url(), "--spool-ballast-bytes", "4MiB"}, quick...)...)
+	awaitMore(t, n, 0)
+	n.kill()
+	l := fill(t, b.url, "large")
+	eventually(t, 10*time.Second, "not ready", func() bool { return !b.ready() })
+	other := filepath.Join(dir, "other")
+	for full := false; !full; {
+		full = fillUp(t, other)
+	}
+	n.restart(t)
+	for range 100 { // of what the relay frees meanwhile
+		fillUp(t, other)
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := b.stop(); err != nil {
+		t.Log(err)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	b = b.again(t)
+	b.awaitDelivered()
+	auditClean(t, n.url(), l)
+}
+
+// fillUp appends to a file as long as its disk has room, and reports whether that is over.
+func fillUp(t *testing.T, path string) (full bool) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, size := range []int{1 << 20, 4 << 10, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+	}
+	return errors.Is(err, syscall.ENOSPC)
+}
+
 // freezable is a file system on a disk of its own whose writes can be stopped.
 type freezable struct {
 	t   *testing.T

@@ -26,6 +26,9 @@ var (
 	ErrFailed = errors.New("spool has failed")
 	// ErrClosed: Close has been called.
 	ErrClosed = errors.New("spool is closed")
+	// ErrUnclosed: the disk is full or does not answer. What was appended is on it, and is
+	// there at the next Open.
+	ErrUnclosed = errors.New("left as it is, since the disk does not let it be closed")
 	// ErrLocked: another process has the directory open.
 	ErrLocked = errors.New("directory is in use by another process")
 	// ErrNotFound: no record is held under that sequence number.
@@ -375,10 +378,14 @@ func lastRecord(r pebble.Reader) (last uint64, err error) {
 	return last, iter.Close()
 }
 
+// closeWithin is how long Close waits for the disk. A store that cannot write its tables,
+// since the disk is full, would be waited for until somebody makes room.
+const closeWithin = 5 * time.Second
+
 // Close commits what Append has taken, stops the spool's goroutines and releases
 // the directory. Whoever calls afterwards gets ErrClosed. After a failure, also
-// one that comes meanwhile, it returns that: the store is not touched again, and
-// stays locked until the process ends.
+// one that comes meanwhile, it returns that, and ErrUnclosed when the disk does not let it
+// end: the store is not touched again, and stays locked until the process ends.
 func (s *Spool) Close() error {
 	err := ErrClosed
 	s.closing.Do(func() {
@@ -392,6 +399,9 @@ func (s *Spool) Close() error {
 		case <-s.failed:
 			s.users.close()
 			err = s.Err()
+		case <-time.After(closeWithin):
+			s.users.close()
+			err = fmt.Errorf("%s: %w", s.dir, ErrUnclosed)
 		}
 	})
 	return err

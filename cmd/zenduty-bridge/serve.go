@@ -295,7 +295,7 @@ func (s *service) run(ctx context.Context) error {
 func (s *service) stop() error {
 	close(s.stopping)
 	s.resign()
-	s.replays.Close()
+	within(time.Second, s.replays.Close)
 	i := s.cfg.Ingress
 	answered := s.shutdownIngress(i.LameDuck, i.LameDuck+i.BodyTimeout+i.AnswerDeadline)
 	close(s.drain)
@@ -304,14 +304,23 @@ func (s *service) stop() error {
 	case <-time.After(s.cfg.Relay.DrainTimeout):
 	}
 	s.cut()
-	<-s.relayed
-	<-s.audited
-	s.awaitWatches(time.Second)
+	within(time.Second, func() { <-s.relayed; <-s.audited; s.watches.Wait() })
 	pending := s.spool.Stats().Pending.Records
 	_ = s.shutdown(s.admin.Shutdown, time.Second) // an operator's request may be cut off
 	err := s.release()
 	s.log.Info("stopped", "pending", pending, "all_answered", answered == nil)
 	return err
+}
+
+// within waits until all is done that may have to wait for a disk, but no longer: a full
+// one is waited for until the spool is closed, and one that does not answer for ever.
+func within(limit time.Duration, all func()) {
+	done := make(chan struct{})
+	go func() { all(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
 }
 
 // abandon ends the service after a fault: whoever waits is told to come again,

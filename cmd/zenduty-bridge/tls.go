@@ -94,17 +94,6 @@ func (s *service) watch(ctx context.Context) {
 	}
 }
 
-// awaitWatches waits for the end of watch, but not for a file on a disk that does not
-// answer.
-func (s *service) awaitWatches(within time.Duration) {
-	ended := make(chan struct{})
-	go func() { s.watches.Wait(); close(ended) }()
-	select {
-	case <-ended:
-	case <-time.After(within):
-	}
-}
-
 // reread takes up what the files hold now, without waiting for the next look. Nobody
 // waits for it: a file may be on a disk that does not answer.
 func (c certificates) reread() {
