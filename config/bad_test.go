@@ -286,7 +286,7 @@ var badFiles = map[string][]string{
 		`8: nats.stream.name: must be 1 to 255 characters, without . * > / \ white space or control characters`,
 		"9: nats.stream.replicas: must be 1 to 5",
 		"10: nats.stream.max_age: must be 0 (for ever) or at least 100ms",
-		"11: nats.stream.duplicate_window: must be at least 100ms",
+		"11: nats.stream.duplicate_window: must be at least 1s",
 	},
 	"stream_embedded": {
 		"7: nats.stream.replicas: must be 1 for the embedded server; set nats.url to a cluster for more",

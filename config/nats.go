@@ -12,7 +12,10 @@ import (
 const (
 	maxReplicas = 5   // JetStream's limit for a stream
 	maxNameLen  = 255 // JetStream's limit for a stream's name
-	// shortestAge is the least max_age and duplicate_window JetStream takes.
+	// shortestWindow is the least duplicate_window: half of it has to do for a look into the
+	// stream, without which the relay sends nothing again.
+	shortestWindow = time.Second
+	// shortestAge is the least max_age JetStream takes.
 	shortestAge = 100 * time.Millisecond
 )
 
@@ -140,8 +143,8 @@ func (s Stream) check(f *faults) {
 		f.add("nats.stream.max_age", "must be 0 (for ever) or at least %s", shortestAge)
 	}
 	f.atLeast("nats.stream.max_bytes", s.MaxBytes, 0)
-	if s.DuplicateWindow < shortestAge {
-		f.add("nats.stream.duplicate_window", "must be at least %s", shortestAge)
+	if s.DuplicateWindow < shortestWindow {
+		f.add("nats.stream.duplicate_window", "must be at least %s", shortestWindow)
 	}
 	if s.MaxAge >= shortestAge && s.DuplicateWindow > s.MaxAge {
 		f.add("nats.stream.duplicate_window", "must not be above nats.stream.max_age")
