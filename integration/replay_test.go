@@ -62,9 +62,9 @@ func TestReplayWhileNATSAndTheBridgeAreKilled(t *testing.T) {
 	history := pass(t, b.url, 2*time.Second)
 	b.awaitDelivered()
 	before := readStream(t, n.url())
-	tr := startTraffic(t, b.url)
 
 	id := b.replay("", `{"rate":100}`).ID
+	tr := startTraffic(t, b.url) // of which the replay has none
 	b.awaitReplayed(id, 50)
 	n.kill()
 	tr.await(20)

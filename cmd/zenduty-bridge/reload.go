@@ -55,7 +55,7 @@ type reloader struct {
 
 // newReloader: first is what the service was started with.
 func newReloader(s *service, level *slog.LevelVar, read func() reading, first reading) *reloader {
-	return &reloader{service: s, level: level, read: read, metrics: newReloadMetrics(s.registry), decided: first, seen: first}
+	return &reloader{service: s, level: level, read: read, metrics: s.reloads, decided: first, seen: first}
 }
 
 // run reloads until ctx ends. Nobody waits for its end: a file may be on a disk that

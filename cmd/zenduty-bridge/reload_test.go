@@ -30,7 +30,7 @@ func TestLooksTwice(t *testing.T) {
 		"it is bad in one way, another": {[]reading{bad, bad, half, half, half}, 2},
 	} {
 		var log bytes.Buffer
-		s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), registry: prometheus.NewRegistry()}
+		s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), reloads: newReloadMetrics(prometheus.NewRegistry())}
 		looks := test.looks
 		r := newReloader(s, nil, func() reading {
 			next := looks[0]
@@ -49,7 +49,7 @@ func TestLooksTwice(t *testing.T) {
 // Each thing that is wrong is a line of its own.
 func TestEveryFaultIsLogged(t *testing.T) {
 	var log bytes.Buffer
-	s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), registry: prometheus.NewRegistry()}
+	s := &service{log: slog.New(slog.NewTextHandler(&log, nil)), reloads: newReloadMetrics(prometheus.NewRegistry())}
 	r := newReloader(s, nil, nil, reading{})
 	r.decide(reading{err: errors.Join(errors.New("one"), errors.New("two"))}, "SIGHUP")
 	for _, want := range []string{`cause=SIGHUP error=one` + "\n", `cause=SIGHUP error=two` + "\n"} {

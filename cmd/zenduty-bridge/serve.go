@@ -79,6 +79,7 @@ type service struct {
 	tracing  *sdktrace.TracerProvider // nil without tracing
 
 	certificates certificates
+	reloads      *reloadMetrics
 
 	webhooks  *net.TCPListener
 	operators net.Listener
@@ -111,6 +112,7 @@ func startService(cfg config.Config, log *slog.Logger, tracing *sdktrace.TracerP
 		failures: make(chan error, 3), relayed: make(chan struct{}), audited: make(chan struct{}),
 	}
 	s.live.Store(&cfg)
+	s.reloads = newReloadMetrics(s.registry) // before anybody can look
 	if err := s.start(); err != nil {
 		_ = s.release() // what went wrong first is what to tell
 		return nil, err
