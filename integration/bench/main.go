@@ -116,7 +116,7 @@ func parse(args []string, stderr io.Writer) (b *bench, jsonFile string, err erro
 	flags.StringVar(&only, "only", "", "run the scenarios that match this `regexp`, and their references, in every round: "+names())
 	flags.IntVar(&b.rounds, "rounds", 5, "how often; without --only the long scenarios run in some of them")
 	flags.BoolVar(&b.quick, "quick", false, "seconds in place of minutes, to see whether it runs; the figures mean nothing")
-	flags.BoolVar(&long, "long", false, "10,000,000 records pending in place of 1,000,000, one round of that only; needs 60 GB of disk")
+	flags.BoolVar(&long, "long", false, "10,000,000 records pending in place of 1,000,000, one round of that only; needs 30 GB of disk")
 	flags.StringVar(&b.dir, "dir", os.TempDir(), "`directory` on the disk to measure with")
 	flags.StringVar(&jsonFile, "json", "", "`file` for all figures, to compare later")
 	if err := flags.Parse(args); err != nil {
