@@ -25,13 +25,14 @@
 //
 //	event, err := zenduty.Parse(msg.Data())
 //	…
-//	if event.Type == zenduty.EventTriggered && event.Incident.Urgency == zenduty.UrgencyHigh {
+//	if event.Type == zenduty.EventTriggered && zenduty.Or(event.Incident.Urgency, zenduty.UrgencyHigh) == zenduty.UrgencyHigh {
 //		page(event.Incident.Service.Name, event.Incident.Title)
 //	}
 //
 // It is strict in what it promises, a JSON object with an event type, and tolerant
-// in the rest: what Zenduty adds or changes is kept in Extra and breaks nobody. The
-// file webhook.schema.json describes the same document for other languages.
+// in the rest: what Zenduty adds or changes is kept in Extra and breaks nobody. A field
+// that may be null is a pointer, which [Or] reads with a fallback. The file
+// webhook.schema.json describes the same document for other languages.
 //
 // The bytes in [Match] are all that may be relied on: whatever else the body
 // held was not signed.

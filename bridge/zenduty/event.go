@@ -9,11 +9,14 @@ import (
 // Event is a webhook for those who consume it: what happened, and to which
 // incident. Its fields are those of Zenduty's guide to outgoing webhooks.
 //
-// What is null or missing in the document is the zero value here: nil, "", 0 or
-// the zero time. What this package does not know, or what is of another type than
-// it knows, is in Extra of the object in which it stands, as it was written; a
-// field whose type has changed is then at its zero value. So nothing of a webhook
-// is lost, and nothing that Zenduty adds or changes breaks a consumer.
+// A field that Zenduty may leave null is a pointer, and so is one whose zero means
+// something, as an urgency of 0 is low: nil where the document has null or nothing.
+// [Or] reads one with a fallback. A field that is no pointer is then at its zero value.
+//
+// What this package does not know, or what is of another type than it knows, is in
+// Extra of the object in which it stands, as it was written; a field whose type has
+// changed is then nil, or at its zero value. So nothing of a webhook is lost, and
+// nothing that Zenduty adds or changes breaks a consumer.
 //
 // All strings are the sender's.
 type Event struct {
@@ -27,6 +30,8 @@ type Event struct {
 	// Document is what stands beside the payload; nil if the document is the
 	// payload by itself, which it is if Zenduty has signed no more than that.
 	Document map[string]json.RawMessage `json:"-"`
+
+	read members `json:"-"`
 }
 
 // Time is when Zenduty says it happened, in UTC: the incident's AcknowledgedDate or
@@ -34,11 +39,19 @@ type Event struct {
 func (e *Event) Time() time.Time {
 	switch e.Type {
 	case EventAcknowledged:
-		return e.Incident.AcknowledgedDate
+		return Or(e.Incident.AcknowledgedDate, time.Time{})
 	case EventResolved:
-		return e.Incident.ResolvedDate
+		return Or(e.Incident.ResolvedDate, time.Time{})
 	}
 	return e.Incident.CreationDate
+}
+
+// Or is the value of a field that may be nil, or the fallback if it is.
+func Or[T any](field *T, fallback T) T {
+	if field == nil {
+		return fallback
+	}
+	return *field
 }
 
 // Incident is an incident as it was when the event happened.
@@ -48,51 +61,54 @@ type Incident struct {
 	Key      string         `json:"incident_key"`
 	Title    string         `json:"title"`
 	Summary  string         `json:"summary"`
-	Status   IncidentStatus `json:"status"`
-	Urgency  Urgency        `json:"urgency"`
+	Status   IncidentStatus `json:"status"` // 0 if unknown
+	Urgency  *Urgency       `json:"urgency"`
 	Service  Service        `json:"service"`
 
-	// AssignedTo is nil while nobody has the incident.
-	AssignedTo *User `json:"assigned_to"`
+	AssignedTo *User `json:"assigned_to"` // nil while nobody has the incident
 	// MergedWith is nil unless the incident was merged into another. What it is
 	// then, Zenduty does not document.
 	MergedWith json.RawMessage `json:"merged_with"`
 
 	// All times are in UTC.
-	CreationDate       time.Time `json:"creation_date"`
-	AcknowledgedDate   time.Time `json:"acknowledged_date"` // zero until it is
-	ResolvedDate       time.Time `json:"resolved_date"`     // zero until it is
-	ContextWindowStart time.Time `json:"context_window_start"`
-	ContextWindowEnd   time.Time `json:"context_window_end"`
+	CreationDate       time.Time  `json:"creation_date"`
+	AcknowledgedDate   *time.Time `json:"acknowledged_date"` // nil until it is
+	ResolvedDate       *time.Time `json:"resolved_date"`     // nil until it is
+	ContextWindowStart *time.Time `json:"context_window_start"`
+	ContextWindowEnd   *time.Time `json:"context_window_end"`
 
 	Extra map[string]json.RawMessage `json:"-"`
+
+	read members `json:"-"`
 }
 
 // Service is the service that an incident belongs to. Where Zenduty gives just the
-// id of one, as in its REST API, the rest is at its zero value.
+// id of one, as in its REST API, there is nothing else.
 type Service struct {
-	UniqueID     string        `json:"unique_id"`
-	Name         string        `json:"name"`
-	Summary      string        `json:"summary"`
-	Description  string        `json:"description"`
-	Status       ServiceStatus `json:"status"`
-	CreationDate time.Time     `json:"creation_date"` // in UTC
-	CreatedBy    string        `json:"created_by"`    // a user's name
+	UniqueID     string         `json:"unique_id"`
+	Name         string         `json:"name"`
+	Summary      string         `json:"summary"`
+	Description  string         `json:"description"`
+	Status       *ServiceStatus `json:"status"`
+	CreationDate time.Time      `json:"creation_date"` // in UTC
+	CreatedBy    string         `json:"created_by"`    // a user's name
 
 	// The unique ids of what the service is made up of.
-	Team             string `json:"team"`
-	EscalationPolicy string `json:"escalation_policy"`
-	SLA              string `json:"sla"`
-	TeamPriority     string `json:"team_priority"`
-	TaskTemplate     string `json:"task_template"`
+	Team             *string `json:"team"`
+	EscalationPolicy *string `json:"escalation_policy"`
+	SLA              *string `json:"sla"`
+	TeamPriority     *string `json:"team_priority"`
+	TaskTemplate     *string `json:"task_template"`
 
 	// Settings whose unit Zenduty's guide leaves out; 0 is off.
-	AcknowledgementTimeout int64 `json:"acknowledgement_timeout"`
-	AutoResolveTimeout     int64 `json:"auto_resolve_timeout"`
-	Collation              int64 `json:"collation"`
-	CollationTime          int64 `json:"collation_time"`
+	AcknowledgementTimeout *int64 `json:"acknowledgement_timeout"`
+	AutoResolveTimeout     *int64 `json:"auto_resolve_timeout"`
+	Collation              *int64 `json:"collation"`
+	CollationTime          *int64 `json:"collation_time"`
 
 	Extra map[string]json.RawMessage `json:"-"`
+
+	read members `json:"-"`
 }
 
 // User is a person in Zenduty.
@@ -103,6 +119,8 @@ type User struct {
 	Email     string `json:"email"`
 
 	Extra map[string]json.RawMessage `json:"-"`
+
+	read members `json:"-"`
 }
 
 // IncidentStatus is how far an incident has got.

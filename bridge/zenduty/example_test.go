@@ -46,8 +46,8 @@ func ExampleReadFields() {
 func ExampleParse() {
 	event, err := zenduty.Parse([]byte(`{"payload": {"event_type": "acknowledged", "incident": {
 		"unique_id": "vuwtGfyHf9JaN5vg5sEc4N", "incident_number": 217, "title": "Disk full", "status": 2, "urgency": 1,
-		"acknowledged_date": "2020-05-25T11:18:55Z", "assigned_to": {"username": "fe07dd6c", "first_name": "Dwight"},
-		"service": {"unique_id": "e84d78d1", "name": "ZD Prod"}, "tags": ["disk"]}}}`))
+		"acknowledged_date": "2020-05-25T11:18:55Z", "resolved_date": null, "assigned_to": {"username": "fe07dd6c", "first_name": "Dwight"},
+		"service": {"unique_id": "e84d78d1", "name": "ZD Prod", "sla": null}, "tags": ["disk"]}}}`))
 	if err != nil {
 		fmt.Println(err) // no JSON object, or without an event type
 		return
@@ -59,26 +59,49 @@ func ExampleParse() {
 		fmt.Println("assigned to:", incident.AssignedTo.FirstName)
 	}
 	fmt.Println("at:", event.Time())
-	fmt.Println("resolved:", !incident.ResolvedDate.IsZero())
+	if incident.ResolvedDate == nil {
+		fmt.Println("not resolved")
+	}
+	fmt.Println("SLA:", zenduty.Or(incident.Service.SLA, "none"))
 	fmt.Printf("tags: %s\n", incident.Extra["tags"])
 	// Output:
 	// #217 Disk full (high): acknowledged
 	// service: ZD Prod
 	// assigned to: Dwight
 	// at: 2020-05-25 11:18:55 +0000 UTC
-	// resolved: false
+	// not resolved
+	// SLA: none
 	// tags: ["disk"]
 }
 
-// An event is written as it was read, unknown members included.
+// An urgency that is null or missing is not a low one: what it counts as is for the
+// consumer to say.
+func ExampleOr() {
+	for _, urgency := range []string{`"urgency": 0`, `"urgency": null`, `"title": "without"`} {
+		event, err := zenduty.Parse([]byte(`{"event_type": "triggered", "incident": {` + urgency + `}}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(zenduty.Or(event.Incident.Urgency, zenduty.UrgencyHigh))
+	}
+	// Output:
+	// low
+	// high
+	// high
+}
+
+// An event is written as it was read: unknown members are there, what was null is null,
+// what was missing is missing.
 func ExampleEvent_MarshalJSON() {
-	event, err := zenduty.Parse([]byte(`{"event_type": "escalated", "level": 2, "incident": null}`))
+	event, err := zenduty.Parse([]byte(`{"event_type": "triggered", "level": 2, "incident": {"title": "Disk full", "urgency": null}}`))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	event.Incident.Title = "The disk is full"
 	doc, err := json.Marshal(event)
 	fmt.Printf("%s %v\n", doc, err)
 	// Output:
-	// {"event_type":"escalated","level":2} <nil>
+	// {"event_type":"triggered","incident":{"title":"The disk is full","urgency":null},"level":2} <nil>
 }

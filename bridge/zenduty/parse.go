@@ -30,25 +30,26 @@ func (e *Event) UnmarshalJSON(doc []byte) error {
 		return err
 	}
 	var document map[string]json.RawMessage
-	if err := json.Unmarshal(doc, &document); err != nil {
+	err := json.Unmarshal(doc, &document)
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotObject, err) // not after ReadFields
 	}
 	payload := document["payload"]
 	if len(payload) == 0 || payload[0] != '{' {
-		return unmarshal(doc, e)
+		document, payload = nil, doc
 	}
 	delete(document, "payload")
-	if err := unmarshal(payload, e); err != nil {
-		return err
-	}
-	e.Document = document
-	return nil
+	*e = Event{Document: document}
+	e.read, e.Extra, err = unmarshal(payload, e)
+	return err
 }
 
-// MarshalJSON writes what Parse reads: every field, Extra and Document. Keys are in
-// the order of the alphabet, a time is as RFC 3339 with the digits it needs.
+// MarshalJSON writes an event as it was read: what was null is null, what was missing
+// is missing, Extra and Document are there. Of the fields those that were set since are
+// written anew, and those that were set to nil or their zero value are left out; so it
+// is with all fields of an event that was not read. The order of keys is not kept.
 func (e Event) MarshalJSON() ([]byte, error) {
-	payload, err := marshal(e)
+	payload, err := marshal(e, e.read, e.Extra)
 	if err != nil || e.Document == nil {
 		return payload, err
 	}
@@ -58,103 +59,119 @@ func (e Event) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads an incident.
-func (i *Incident) UnmarshalJSON(data []byte) error { return unmarshal(data, i) }
+func (i *Incident) UnmarshalJSON(data []byte) (err error) {
+	*i = Incident{}
+	i.read, i.Extra, err = unmarshal(data, i)
+	return err
+}
 
-// MarshalJSON writes an incident.
-func (i Incident) MarshalJSON() ([]byte, error) { return marshal(i) }
+// MarshalJSON writes an incident, as Event.MarshalJSON does.
+func (i Incident) MarshalJSON() ([]byte, error) { return marshal(i, i.read, i.Extra) }
 
 // UnmarshalJSON reads a service, or the id of one.
-func (s *Service) UnmarshalJSON(data []byte) error {
+func (s *Service) UnmarshalJSON(data []byte) (err error) {
+	*s = Service{}
 	if len(data) > 0 && data[0] == '"' {
-		*s = Service{}
 		return json.Unmarshal(data, &s.UniqueID)
 	}
-	return unmarshal(data, s)
+	s.read, s.Extra, err = unmarshal(data, s)
+	return err
 }
 
-// MarshalJSON writes a service as an object.
-func (s Service) MarshalJSON() ([]byte, error) { return marshal(s) }
+// MarshalJSON writes a service as an object, as Event.MarshalJSON does.
+func (s Service) MarshalJSON() ([]byte, error) { return marshal(s, s.read, s.Extra) }
 
 // UnmarshalJSON reads a user.
-func (u *User) UnmarshalJSON(data []byte) error { return unmarshal(data, u) }
-
-// MarshalJSON writes a user.
-func (u User) MarshalJSON() ([]byte, error) { return marshal(u) }
-
-// extraField takes what no other field does.
-const extraField = "Extra"
-
-// unmarshal reads a JSON object into the struct at v. A member that fits no field is
-// an extra one.
-func unmarshal(data []byte, v any) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return err
-	}
-	object := reflect.ValueOf(v).Elem()
-	object.SetZero()
-	for i := range object.NumField() {
-		key := object.Type().Field(i).Tag.Get("json")
-		if raw, there := members[key]; there && key != "-" && set(object.Field(i), raw) {
-			delete(members, key)
-		}
-	}
-	if len(members) > 0 {
-		object.FieldByName(extraField).Set(reflect.ValueOf(members))
-	}
-	return nil
+func (u *User) UnmarshalJSON(data []byte) (err error) {
+	*u = User{}
+	u.read, u.Extra, err = unmarshal(data, u)
+	return err
 }
 
-// set reports whether a value fits a field, which it then has. null fits any.
+// MarshalJSON writes a user, as Event.MarshalJSON does.
+func (u User) MarshalJSON() ([]byte, error) { return marshal(u, u.read, u.Extra) }
+
+// members are an object's, by their keys, as they were written. Those that became
+// fields are kept for MarshalJSON: a field does not tell null from missing, nor how a
+// number or a time was spelt.
+type members = map[string]json.RawMessage
+
+// unmarshal reads a JSON object into the struct at v. It returns the members that
+// became fields, and those that did not.
+func unmarshal(data []byte, v any) (read, extra members, err error) {
+	if err := json.Unmarshal(data, &extra); err != nil {
+		return nil, nil, err
+	}
+	read = members{}
+	for f, field := range reflect.ValueOf(v).Elem().Fields() {
+		key := f.Tag.Get("json")
+		if raw, there := extra[key]; there && key != "-" && set(field, raw) {
+			read[key] = raw
+			delete(extra, key)
+		}
+	}
+	if len(extra) == 0 {
+		extra = nil
+	}
+	return read, extra, nil
+}
+
+// set reports whether a value fits a field, which it then has. null fits any, and
+// leaves it as it is.
 func set(field reflect.Value, raw json.RawMessage) bool {
 	if string(raw) == "null" {
 		return true
 	}
-	var err error
 	value := reflect.New(field.Type())
-	if date, ok := value.Interface().(*time.Time); ok {
-		*date, err = parseTime(raw)
-	} else {
-		err = json.Unmarshal(raw, value.Interface())
+	if field.Kind() == reflect.Pointer {
+		value.Elem().Set(reflect.New(field.Type().Elem()))
+		if !set(value.Elem().Elem(), raw) {
+			return false
+		}
+	} else if err := decode(raw, value.Interface()); err != nil {
+		return false
 	}
-	if err == nil {
-		field.Set(value.Elem())
+	field.Set(value.Elem())
+	return true
+}
+
+// decode is json.Unmarshal, but for times, which are as ReadFields reads them.
+func decode(raw json.RawMessage, value any) error {
+	date, ok := value.(*time.Time)
+	if !ok {
+		return json.Unmarshal(raw, value)
 	}
-	return err == nil
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return err
+	}
+	if *date = readTime([]byte(text)); date.IsZero() {
+		return errNoTime
+	}
+	return nil
 }
 
 var errNoTime = errors.New("not a date as in RFC 3339")
 
-func parseTime(raw json.RawMessage) (time.Time, error) {
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return time.Time{}, err
+// marshal writes a struct as the object that unmarshal reads. A field that still is
+// what its member says is written as that.
+func marshal(v any, read, extra members) ([]byte, error) {
+	written := map[string]any{}
+	for key, raw := range extra {
+		written[key] = raw
 	}
-	t := readTime([]byte(text))
-	if t.IsZero() {
-		return t, errNoTime
-	}
-	return t, nil
-}
-
-// marshal writes a struct as the object that unmarshal reads. What an object within
-// it would be that was not there is left out, and a time that was not is null.
-func marshal(v any) ([]byte, error) {
-	object := reflect.ValueOf(v)
-	members := map[string]any{}
-	for i := range object.NumField() {
-		key, field := object.Type().Field(i).Tag.Get("json"), object.Field(i)
-		date, isDate := field.Interface().(time.Time)
+	for f, field := range reflect.ValueOf(v).Fields() {
+		key := f.Tag.Get("json")
+		if key == "-" {
+			continue
+		}
+		was, raw := reflect.New(field.Type()).Elem(), read[key]
 		switch {
-		case key == "-" || field.Kind() == reflect.Struct && !isDate && field.IsZero():
-		case isDate && date.IsZero():
-			members[key] = nil
-		default:
-			members[key] = field.Interface()
+		case raw != nil && set(was, raw) && reflect.DeepEqual(was.Interface(), field.Interface()):
+			written[key] = raw
+		case !field.IsZero():
+			written[key] = field.Interface()
 		}
 	}
-	for key, raw := range object.FieldByName(extraField).Interface().(map[string]json.RawMessage) {
-		members[key] = raw
-	}
-	return json.Marshal(members)
+	return json.Marshal(written)
 }

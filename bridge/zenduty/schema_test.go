@@ -99,34 +99,123 @@ func TestSchemaTakes(t *testing.T) {
 	}
 }
 
-// The schema names the fields of the types, and they what it names.
-func TestSchemaAndTypesAgree(t *testing.T) {
+// types are those of the schema's definitions, and where their objects are in a webhook
+// and in its event.
+var types = map[string]struct {
+	v     any
+	place []string
+	in    func(*zenduty.Event) any
+}{
+	"payload":  {zenduty.Event{}, []string{"payload"}, func(e *zenduty.Event) any { e.Document = nil; return e }},
+	"incident": {zenduty.Incident{}, []string{"payload", "incident"}, func(e *zenduty.Event) any { return e.Incident }},
+	"service":  {zenduty.Service{}, []string{"payload", "incident", "service"}, func(e *zenduty.Event) any { return e.Incident.Service }},
+	"user":     {zenduty.User{}, []string{"payload", "incident", "assigned_to"}, func(e *zenduty.Event) any { return e.Incident.AssignedTo }},
+}
+
+// properties are what the schema says of a definition's members.
+func properties(t *testing.T, def string) map[string]any {
+	t.Helper()
 	text, err := os.ReadFile(schemaFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var schema struct {
-		Defs map[string]struct {
-			Properties map[string]any `json:"properties"`
-		} `json:"$defs"`
-	}
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
-	for def, v := range map[string]any{
-		"payload": zenduty.Event{}, "incident": zenduty.Incident{}, "service": zenduty.Service{}, "user": zenduty.User{},
-	} {
+	return object(document(t, text), []string{"$defs", def, "properties"})
+}
+
+// The schema names the fields of the types, and they what it names. What it lets be
+// null can be nil.
+func TestSchemaAndTypesAgree(t *testing.T) {
+	schema := compileSchema(t)
+	for def, of := range types {
 		var want []string
-		for field := range reflect.TypeOf(v).Fields() {
-			if key := field.Tag.Get("json"); key != "-" {
-				want = append(want, key)
+		for field := range reflect.TypeOf(of.v).Fields() {
+			key := field.Tag.Get("json")
+			if key == "-" {
+				continue
+			}
+			want = append(want, key)
+			doc := document(t, readFile(t, "acknowledged.json"))
+			object(doc, of.place)[key] = nil
+			nilable := field.Type.Kind() == reflect.Pointer || field.Type.Kind() == reflect.Slice
+			if schema.Validate(doc) == nil && !nilable {
+				t.Errorf("%s of the %s may be null, and is a %s", key, def, field.Type)
 			}
 		}
-		got := slices.Collect(maps.Keys(schema.Defs[def].Properties))
+		got := slices.Collect(maps.Keys(properties(t, def)))
 		if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {
 			t.Errorf("%s:\n%s", def, diff)
 		}
 	}
+}
+
+// object is the one at a place of a document.
+func object(doc any, place []string) map[string]any {
+	for _, key := range place {
+		doc = doc.(map[string]any)[key]
+	}
+	return doc.(map[string]any)
+}
+
+// Each member that the schema names, null, missing, or the zero of its type, is written
+// as it was read.
+func TestNullMissingAndZeroAreToldApart(t *testing.T) {
+	for def, of := range types {
+		for key := range properties(t, def) {
+			if key == "event_type" { // without one it is no event, see TestParseErrors
+				continue
+			}
+			for name, change := range map[string]func(members map[string]any){
+				"null":    func(members map[string]any) { members[key] = nil },
+				"missing": func(members map[string]any) { delete(members, key) },
+				"zero":    func(members map[string]any) { members[key] = zero(members[key]) },
+			} {
+				t.Run(def+"/"+key+"/"+name, func(t *testing.T) {
+					doc := document(t, readFile(t, "acknowledged.json"))
+					change(object(doc, of.place))
+					event := parse(t, string(text(t, doc)))
+					checkWrittenAsRead(t, text(t, doc), event)
+					checkWrittenAsRead(t, text(t, object(doc, of.place)), of.in(event)) // not as a part of what is written whole
+				})
+			}
+		}
+	}
+}
+
+func text(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Null and missing are nil, and zero is not, where the zero means something.
+func TestNullIsNotZero(t *testing.T) {
+	for json, want := range map[string]zenduty.Incident{
+		`{"urgency": 0, "service": {"status": 0, "collation": 0, "sla": ""}}`: {
+			Urgency: new(zenduty.UrgencyLow), Service: zenduty.Service{Status: new(zenduty.ServiceDisabled), Collation: new(int64(0)), SLA: new("")}},
+		`{"urgency": null, "resolved_date": null, "service": {"status": null, "collation": null, "sla": null}}`: {},
+		`{"service": {}}`: {},
+	} {
+		event := parse(t, `{"event_type": "x", "incident": `+json+`}`)
+		if diff := cmp.Diff(want, event.Incident, asRead); diff != "" {
+			t.Errorf("%s:\n%s", json, diff)
+		}
+	}
+}
+
+// zero is that of a JSON value's type.
+func zero(value any) any {
+	switch value.(type) {
+	case string:
+		return ""
+	case json.Number:
+		return 0
+	case map[string]any:
+		return map[string]any{}
+	}
+	return value
 }
 
 func sorted(list []string) string {
