@@ -16,6 +16,7 @@ const (
 	wantList    = "must be a list, each entry in a line that begins with -"
 	wantMapping = "must be a mapping, each entry in a line such as `name: value`"
 	wantSecret  = "is empty or white space only; set it to the secret"
+	wantOwnKey  = "is the same as sources.other.keys[1].key, so that whoever has a webhook of one source could post it to the other; give each source a key of its own, as Zenduty gives each webhook"
 	wantServers = "must be one or more servers separated by commas, such as nats://host:4222 or tls://host:4222"
 )
 
@@ -143,6 +144,10 @@ var badFiles = map[string][]string{
 		"4: sources.zenduty.keys[0].name: is missing; several keys need a name each",
 		"6: sources.zenduty.keys[2].name: is the name of sources.zenduty.keys[1] too; names must differ",
 		"7: sources.zenduty.keys[3].name: must be 1 to 63 of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit",
+	},
+	"key_of_two_sources": {
+		"4: sources.zenduty.keys[0].key: " + wantOwnKey,
+		"6: sources.zenduty.keys[2].key: " + wantOwnKey,
 	},
 	"key_times": {
 		"5: sources.zenduty.keys[0].not_before: must be a time with its zone as RFC 3339 has it, such as 2026-03-31T00:00:00Z",
@@ -454,6 +459,16 @@ func TestFaultNamesTheLayerThatGaveTheValue(t *testing.T) {
 	}
 }
 
+// However the two keys are given.
+func TestKeyOfTwoSourcesInFileAndEnvironment(t *testing.T) {
+	file := write(t, "bridge.yaml", "sources: {other: {keys: [{key_file: testdata/secret.txt}]}}\n")
+	_, err := Load(Flags{Config: &file}, env{envSigningKey: "a secret\n"}.get)
+	want := "ZENDUTY_SIGNING_KEY: sources.zenduty.keys[0].key: " + strings.Replace(wantOwnKey, "keys[1]", "keys[0]", 1)
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestGoodFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"no settings":        "{}\n",
@@ -461,7 +476,8 @@ func TestGoodFiles(t *testing.T) {
 		"null":               "---\n",
 		"byte order mark":    "\ufefflisten: :1\n",
 		"sections left open": "nats:\n  tls:\nservices:\nspool:\n  # retention: 1h\n",
-		"alias":              "sources: {zenduty: &z {keys: [{key: k}]}, other: *z}\n",
+		"alias":              "sources: {zenduty: {keys: [{key: k}], allow: &a [10.0.0.0/8]}, other: {keys: [{key: l}], allow: *a}}\n",
+		"twice in a source":  "sources: {zenduty: {keys: [{name: a, key: k}, {name: b, key: k}]}}\n",
 		"unsigned":           "sources: {zenduty: {signature: none}}\n",
 		"basic auth only":    "sources: {zenduty: {signature: none, basic_auth: {username: u, password: p}}}\n",
 		"numbers as text":    "sources: {zenduty: {keys: [{key: 0123}]}}\nrelay: {window: \"7\"}\n",

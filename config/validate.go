@@ -91,6 +91,28 @@ func (c Config) checkSources(f *faults) {
 		}
 		c.Sources[name].check(f, key, name)
 	}
+	c.checkKeysDiffer(f)
+}
+
+// checkKeysDiffer: a signature does not say for which source it was made, so that a
+// webhook of one could be posted to another that has the same key, and be new there.
+func (c Config) checkKeysDiffer(f *faults) {
+	type place struct{ source, key string }
+	seen := map[string]place{}
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		for i, k := range c.Sources[name].Keys {
+			key := fmt.Sprintf("%s.keys[%d].key", child("sources", name), i)
+			secret := k.Key.Reveal()
+			first, taken := seen[secret]
+			switch {
+			case secret == "":
+			case !taken:
+				seen[secret] = place{name, key}
+			case first.source != name:
+				f.add(key, "is the same as %s, so that whoever has a webhook of one source could post it to the other; give each source a key of its own, as Zenduty gives each webhook", first.key)
+			}
+		}
+	}
 }
 
 func (s Source) check(f *faults, key, name string) {

@@ -141,8 +141,8 @@ func checkRestricted(t *testing.T, pod object) {
 	}
 }
 
-// mounted puts a text in a file for each entry of a Secret that the pod mounts, as the
-// cluster would, and returns the ConfigMap's bridge.yaml with its directories replaced.
+// mounted puts a text, its own name, in a file for each entry of a Secret that the pod
+// mounts, as the cluster would, and returns the ConfigMap's bridge.yaml with its directories replaced.
 func mounted(t *testing.T, list []object) (file string) {
 	t.Helper()
 	pod := podOf(ofKind(t, list, "StatefulSet", ""))
@@ -156,7 +156,8 @@ func mounted(t *testing.T, list []object) (file string) {
 	secrets := t.TempDir()
 	for _, source := range volumes["secrets"].list("projected", "sources") {
 		for _, item := range source.list("secret", "items") {
-			if err := os.WriteFile(filepath.Join(secrets, item.text("path")), []byte(signingKey+"\n"), 0o400); err != nil {
+			entry := source.text("secret", "name") + "/" + item.text("key") + "\n"
+			if err := os.WriteFile(filepath.Join(secrets, item.text("path")), []byte(entry), 0o400); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -208,8 +209,14 @@ func TestHelmFullConfiguration(t *testing.T) {
 	list := objects(t, template(t, "full"))
 	c := loadRendered(t, list)
 	keys := c.Sources["zenduty"].Keys
-	if len(keys) != 2 || keys[0].Name != "current" || keys[0].Key.Reveal() != signingKey || c.Sources["zenduty"].BasicAuth.Password.Reveal() != signingKey {
-		t.Errorf("source zenduty is %+v", c.Sources["zenduty"])
+	if len(keys) != 2 || keys[0].Name != "current" || keys[1].Name != "previous" {
+		t.Fatalf("source zenduty is %+v", c.Sources["zenduty"])
+	}
+	secrets := []config.Secret{keys[0].Key, keys[1].Key, c.Sources["zenduty"].BasicAuth.Password, c.Sources["other"].Keys[0].Key}
+	for i, want := range []string{"zenduty-2026/signing-key", "zenduty-2025/signing-key", "zenduty-2026/password", "other/key"} {
+		if got := secrets[i].Reveal(); got != want {
+			t.Errorf("%s is where %s belongs", got, want)
+		}
 	}
 	if s := c.Sources["zenduty"]; s.MaxAge != 36*time.Hour || len(s.Allow) != 3 || keys[0].NotBefore.Year() != 2026 || keys[1].NotAfter.Year() != 2999 {
 		t.Errorf("source zenduty is %+v", s)

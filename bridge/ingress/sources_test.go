@@ -78,6 +78,18 @@ var bySource = []string{
 	"zenduty_bridge_last_webhook_timestamp_seconds", "zenduty_bridge_key_last_used_timestamp_seconds",
 }
 
+// A webhook is taken for the source whose key has signed it and for no other, whoever
+// posts it there.
+func TestKeyOfAnotherSource(t *testing.T) {
+	r := newReloaded(&accepter{}, map[string]*Source{"a": keyed(t, "current", "previous"), "b": keyed(t, "k")})
+	for post, want := range map[string]int{"a current": 200, "a previous": 200, "b current": 401, "b previous": 401, "a k": 401, "b k": 200} {
+		source, key, _ := strings.Cut(post, " ")
+		if code, text := r.post(source, key); code != want {
+			t.Errorf("to source %s with key %s: %d, want %d: %s", source, key, code, want, text)
+		}
+	}
+}
+
 // From one request to the next others may post, and what was counted of those that stay
 // goes on; of those that do not, nothing is left.
 func TestSetSources(t *testing.T) {
