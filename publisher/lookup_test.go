@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 )
 
 func TestFind(t *testing.T) {
@@ -91,5 +92,46 @@ func TestIDAt(t *testing.T) {
 		if got, err := p.IDAt(context.Background(), sequence); err != nil || got != want {
 			t.Errorf("at %d: %q, %v, want %q", sequence, got, err, want)
 		}
+	}
+}
+
+// What others put on the subjects is told apart by its Nats-Msg-Id alone: a message with
+// another one, or with none, is not taken for the bridge's whatever else it says; one
+// with the same is, whatever it says. Hence the README's advice to let nobody else publish.
+func TestOnlyTheIDTellsMessagesApart(t *testing.T) {
+	s := runServer(t, t.TempDir(), 0, nil)
+	p := newPublisher(t, s.ClientURL(), nil)
+	ensure(t, p)
+	js := connectJetStream(t, s.ClientURL())
+	own := incident("own")
+	for _, id := range []string{"", "another", "OWN", "own.replay"} {
+		foreign := &nats.Msg{Subject: p.subject(own), Header: header(own), Data: own.Data}
+		foreign.Header[nats.MsgIdHdr] = []string{id}
+		if _, err := js.PublishMsg(context.Background(), foreign); err != nil {
+			t.Fatal(err)
+		}
+	}
+	find := func() map[string]uint64 {
+		found, err := p.Find(context.Background(), map[string]bool{"own": true, "taken": true}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	if got := find(); len(got) != 0 {
+		t.Errorf("found before it was sent: %v", got)
+	}
+	if r := send(t, p, own); r.err != nil || r.ack.Duplicate || r.ack.Sequence != 5 {
+		t.Errorf("sent after the others': %+v", r)
+	}
+	taken := &nats.Msg{Subject: "zenduty.incident.x.y", Header: nats.Header{nats.MsgIdHdr: {"taken"}}, Data: []byte("anything")}
+	if _, err := js.PublishMsg(context.Background(), taken); err != nil {
+		t.Fatal(err)
+	}
+	if r := send(t, p, incident("taken")); r.err != nil || !r.ack.Duplicate || r.ack.Sequence != 6 {
+		t.Errorf("sent under an id that is taken: %+v", r)
+	}
+	if diff := cmp.Diff(map[string]uint64{"own": 5, "taken": 6}, find()); diff != "" {
+		t.Error(diff)
 	}
 }
