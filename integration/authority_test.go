@@ -67,7 +67,7 @@ func newPair(t *testing.T, lasts time.Duration) pair {
 }
 
 // issue puts another certificate into the files, by rename, and returns it.
-func (p pair) issue(t *testing.T, lasts time.Duration) *x509.Certificate {
+func (p pair) issue(t *testing.T, lasts time.Duration, names ...string) *x509.Certificate {
 	t.Helper()
 	number, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
@@ -75,7 +75,7 @@ func (p pair) issue(t *testing.T, lasts time.Duration) *x509.Certificate {
 	}
 	template := &x509.Certificate{
 		SerialNumber: number, NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(lasts),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: append(names, "localhost"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

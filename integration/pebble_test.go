@@ -88,8 +88,9 @@ func (p *pebble) roots(t *testing.T) *x509.CertPool {
 }
 
 // A real ACME server issues a certificate to the bridge, which proves its name on the
-// port that it takes webhooks on. It is used again after a restart, also if the
-// authority is gone.
+// port that it takes webhooks on. One that is kept from before and expires soon is renewed
+// at once, and shown; a good one is used again after a restart, also if the authority is
+// gone.
 func TestACME(t *testing.T) {
 	listen := freeAddress(t)
 	authority := startPebble(t, listen)
@@ -104,7 +105,7 @@ func TestACME(t *testing.T) {
 	sender := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: authority.roots(t), ServerName: name}, ForceAttemptHTTP2: true, DisableKeepAlives: true,
 	}}
-	l := fixtureLoad(t, 2)
+	l := fixtureLoad(t, 3)
 	take := func(events []*event) {
 		t.Helper()
 		for _, e := range events {
@@ -118,7 +119,6 @@ func TestACME(t *testing.T) {
 	eventually(t, 20*time.Second, "a canary has come back", func() bool {
 		return b.metric("zenduty_bridge_canary_last_success_timestamp_seconds") > 0
 	})
-	before := b.metric(expiry)
 	cache, err := os.Stat(filepath.Join(b.dataDir, "acme"))
 	if err != nil || cache.Mode().Perm() != 0o700 {
 		t.Errorf("the cache is %v, %v", cache, err)
@@ -126,10 +126,26 @@ func TestACME(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}
+	files := newPair(t, time.Hour)
+	old := files.issue(t, time.Hour, name) // of the tests' authority, which the sender does not trust
+	kept := readFile(t, files.key) + readFile(t, files.cert)
+	if err := os.WriteFile(filepath.Join(b.dataDir, "acme", name), []byte(kept), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b = b.again(t)
+	eventually(t, time.Minute, "the certificate is renewed", func() bool { return b.metric(expiry) > float64(old.NotAfter.Unix()) })
+	if got := b.said("certificate in use"); got != 3 { // the old one, the renewed one, and the other name's
+		t.Errorf("%d certificates were in use", got)
+	}
+	take(l[1])
+	before := b.metric(expiry)
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
 	authority.kill()
 	b = b.again(t)
 	eventually(t, 20*time.Second, "the certificates are there again", func() bool { return b.metric(expiry) == before })
-	take(l[1])
+	take(l[2])
 	b.awaitDelivered()
 	c, err := tls.Dial("tcp", listen, &tls.Config{ServerName: "third.example.com"})
 	if err == nil {

@@ -94,16 +94,16 @@ func (a *ACME) Shown() (shown []*x509.Certificate) {
 // Names are those to have certificates for.
 func (a *ACME) Names() []string { return a.account.Names }
 
+// again and its double, and so on up to seldom, is how long to wait after an authority has
+// refused: one may forbid a name for hours after a few attempts. The manager itself
+// remembers a refusal for a minute.
 const (
-	// renewed is how often the manager, which renews in time by itself, is asked what
-	// it has.
-	renewed = time.Hour
-	// again and its double, and so on up to renewed, is how long to wait after an
-	// authority has refused: one may forbid a name for hours after a few attempts.
-	again = time.Minute
+	again  = 65 * time.Second
+	seldom = time.Hour
 )
 
-// Watch has certificates issued and takes up those that are renewed, until ctx ends.
+// Watch has certificates issued and takes up those that are renewed, until ctx ends. It
+// looks at what the manager has, which renews in time by itself, at every interval.
 // The authority asks back by the listener, which is to serve already. A question that is
 // under way when ctx ends is left to itself.
 func (a *ACME) Watch(ctx context.Context) {
@@ -114,27 +114,25 @@ func (a *ACME) Watch(ctx context.Context) {
 }
 
 func (a *ACME) watch(ctx context.Context, name string) {
-	wait := again
-	for told := ""; ; {
-		err := a.ask(ctx, name)
-		switch {
-		case ctx.Err() != nil:
+	told, refused := "", again
+	for {
+		err, wait := a.ask(ctx, name), a.opts.Interval
+		if ctx.Err() != nil {
 			return
-		case err == nil:
-			wait, told = renewed, ""
-		case err.Error() != told:
-			told = err.Error()
-			a.opts.Logger.Error("no certificate is issued", "name", name, "error", err, "again_in", wait.String())
+		}
+		if err == nil {
+			told, refused = "", again
+		} else {
+			wait, refused = refused, min(2*refused, seldom)
+			if told != err.Error() {
+				told = err.Error()
+				a.opts.Logger.Error("no certificate is issued", "name", name, "error", err, "again_in", wait.String())
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
-		}
-		if err != nil {
-			wait = min(2*wait, renewed)
-		} else {
-			wait = again // should the next fail
 		}
 	}
 }

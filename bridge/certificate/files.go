@@ -21,7 +21,7 @@ import (
 // Options for Open and NewACME; the zero value of each is its default.
 type Options struct {
 	Listener   string                // who shows the certificate, for the log and the metric's label
-	Interval   time.Duration         // between two looks at the files; default 5 s
+	Interval   time.Duration         // between two looks at the files, or at what ACME has; default 5 s
 	Logger     *slog.Logger          // default slog.Default
 	Registerer prometheus.Registerer // default none
 }
