@@ -2,10 +2,12 @@ package integration
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +21,7 @@ import (
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/zenduty"
 )
 
-// collector takes spans by OTLP over HTTP, as an OpenTelemetry Collector does.
+// collector takes spans by OTLP, over HTTP and over gRPC on one port.
 type collector struct {
 	*httptest.Server
 	t *testing.T
@@ -27,6 +29,8 @@ type collector struct {
 	mu       sync.Mutex
 	spans    map[string]*tracepb.Span // by name
 	resource map[string]string
+
+	protocols []string // of each export
 }
 
 // startCollector runs one, and has bridges that are started from now on export to it:
@@ -34,21 +38,49 @@ type collector struct {
 func startCollector(t *testing.T) *collector {
 	t.Helper()
 	c := &collector{t: t, spans: map[string]*tracepb.Span{}, resource: map[string]string{}}
-	c.Server = httptest.NewServer(http.HandlerFunc(c.take))
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/traces", c.takeHTTP)
+	mux.HandleFunc("POST "+collectorpb.TraceService_Export_FullMethodName, c.takeGRPC)
+	mux.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a collector has no %s %s", r.Method, r.URL.Path)
+	})
+	c.Server = httptest.NewUnstartedServer(mux)
+	c.Config.Protocols = &http.Protocols{}
+	c.Config.Protocols.SetHTTP1(true)
+	c.Config.Protocols.SetUnencryptedHTTP2(true)
+	c.Start()
 	t.Cleanup(c.Close)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
 	return c
 }
 
-func (c *collector) take(w http.ResponseWriter, r *http.Request) {
+func (c *collector) takeHTTP(w http.ResponseWriter, r *http.Request) {
+	message, err := io.ReadAll(r.Body)
+	c.take("HTTP", message, err)
+	w.Header().Set("Content-Type", "application/x-protobuf") // of an empty response, which is a full success
+}
+
+// takeGRPC is a unary call: a message, and one in return, each behind five bytes, a flag
+// of its compression and its length; the status is a trailer (gRPC over HTTP2, PROTOCOL-HTTP2.md).
+func (c *collector) takeGRPC(w http.ResponseWriter, r *http.Request) {
 	data, err := io.ReadAll(r.Body)
+	if err == nil && (len(data) < 5 || data[0] != 0 || int(binary.BigEndian.Uint32(data[1:5])) != len(data)-5) {
+		err = fmt.Errorf("not one uncompressed message: %d bytes that begin %x", len(data), data[:min(5, len(data))])
+	}
+	c.take("gRPC", data[min(5, len(data)):], err)
+	w.Header().Set("Content-Type", "application/grpc")
+	_, _ = w.Write(make([]byte, 5)) // an empty response, which is a full success
+	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
+}
+
+func (c *collector) take(protocol string, message []byte, err error) {
 	var request collectorpb.ExportTraceServiceRequest
 	if err == nil {
-		err = proto.Unmarshal(data, &request)
+		err = proto.Unmarshal(message, &request)
 	}
-	if err != nil || r.URL.Path != "/v1/traces" {
-		c.t.Errorf("%s: %v", r.URL.Path, err)
+	if err != nil {
+		c.t.Errorf("over %s: %v", protocol, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +94,7 @@ func (c *collector) take(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	w.Header().Set("Content-Type", "application/x-protobuf") // of an empty response, which is a full success
+	c.protocols = append(c.protocols, protocol)
 }
 
 // named is the last span of that name to have arrived.
@@ -130,22 +162,33 @@ func checkTrace(t *testing.T, c *collector, carried string) {
 }
 
 func TestTrace(t *testing.T) {
-	c := startCollector(t)
-	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=here")
-	n := startNATS(t)
-	b := startQuick(t, n.url())
-	postTraced(t, b.url)
-	b.awaitDelivered()
-	for _, histogram := range []string{"webhook_duration_seconds", "publish_duration_seconds", "delivery_lag_seconds"} {
-		b.awaitExemplar("zenduty_bridge_" + histogram)
-	}
-	if err := b.stop(); err != nil {
-		t.Error(err)
-	}
-	checkTrace(t, c, consumed(t, n.url()))
-	got := map[string]string{"service.name": c.resource["service.name"], "deployment.environment.name": c.resource["deployment.environment.name"]}
-	if diff := cmp.Diff(map[string]string{"service.name": "zenduty-bridge", "deployment.environment.name": "here"}, got); diff != "" {
-		t.Error(diff)
+	for setting, protocol := range map[string]string{"": "HTTP", "http/protobuf": "HTTP", "grpc": "gRPC"} {
+		t.Run("OTEL_EXPORTER_OTLP_PROTOCOL="+setting, func(t *testing.T) {
+			c := startCollector(t)
+			t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", setting)
+			t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=here")
+			n := startNATS(t)
+			b := startQuick(t, n.url())
+			postTraced(t, b.url)
+			b.awaitDelivered()
+			for _, histogram := range []string{"webhook_duration_seconds", "publish_duration_seconds", "delivery_lag_seconds"} {
+				b.awaitExemplar("zenduty_bridge_" + histogram)
+			}
+			if err := b.stop(); err != nil {
+				t.Error(err)
+			}
+			if b.said("tracing: spans may be lost, webhooks are not") > 0 {
+				t.Error("the bridge takes what the collector answered for an error")
+			}
+			checkTrace(t, c, consumed(t, n.url()))
+			if diff := cmp.Diff([]string{protocol}, slices.Compact(c.protocols)); diff != "" {
+				t.Error(diff)
+			}
+			got := map[string]string{"service.name": c.resource["service.name"], "deployment.environment.name": c.resource["deployment.environment.name"]}
+			if diff := cmp.Diff(map[string]string{"service.name": "zenduty-bridge", "deployment.environment.name": "here"}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
