@@ -3,6 +3,7 @@ package zenduty_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func BenchmarkVerifyParallel(b *testing.B) {
 }
 
 // BenchmarkAppendDumps renders a usual document, and bodies of about 1 MiB that
-// a sender without a key could have rendered.
+// a sender without a key could have rendered: the dearest that are known.
 func BenchmarkAppendDumps(b *testing.B) {
 	for _, bench := range []struct {
 		name string
@@ -69,7 +70,11 @@ func BenchmarkAppendDumps(b *testing.B) {
 		{"webhook", readFile(b, "resolved.json")},
 		{"100k keys", manyKeys(100_000)},
 		{"1 MiB of 0x7f", []byte(`"` + string(bytes.Repeat([]byte{0x7f}, 1<<20-2)) + `"`)},
-		{"1 MiB of floats", []byte("[" + string(bytes.Repeat([]byte("1e15,"), 200_000)) + "0]")},
+		{"1 MiB of floats", []byte("[" + strings.Repeat("1e15,", 200_000) + "0]")},
+		{"1 MiB of floats halfway", []byte("[" + strings.Repeat("9007199254740993.0,", 55_000) + "0]")},
+		{"1 MiB of objects", []byte(strings.Repeat("[", 498) + strings.Repeat(`{"":[]},`, 130_000) + "0" + strings.Repeat("]", 498))},
+		{"8 slow floats", []byte("[" + strings.Repeat("1.8e308,", 8) + "0]")},
+		{"8 slow floats, long", []byte("[" + strings.Repeat("0."+strings.Repeat("0", 323)+"5"+strings.Repeat("3", 3900)+",", 8) + "0]")},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()

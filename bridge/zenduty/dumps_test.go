@@ -55,6 +55,8 @@ var dumpsTests = []struct{ name, doc, want string }{
 	{"limits of float64", `[1.7976931348623157e308,2.2250738585072014e-308,5e-324]`, `[1.7976931348623157e+308, 2.2250738585072014e-308, 5e-324]`},
 	{"underflow", `[1e-400,-1e-400]`, `[0.0, -0.0]`},
 	{"overflow", `[1e400,-1e400,1e99999999999999999999]`, `[Infinity, -Infinity, Infinity]`},
+	{"as many slow floats as may be", "[" + strings.Repeat("5e-324,", 8) + "0.5]", "[" + strings.Repeat("5e-324, ", 8) + "0.5]"},
+	{"any number of others", "[" + strings.Repeat("-0.00012345678901234567,1e99,", 9) + "0.5]", "[" + strings.Repeat("-0.00012345678901234567, 1e+99, ", 9) + "0.5]"},
 	{"longest float", "0." + strings.Repeat("0", 4291) + "1e4292", `1.0`},
 
 	{"deepest", nested(500), nested(500)},
@@ -128,6 +130,11 @@ var refusedTests = []struct {
 	{"hexadecimal", "0x10", "byte 1: data after the document's end", false},
 	{"integer too long", "[-" + strings.Repeat("9", 4301) + "]", "byte 1: a number of over 4300 digits", false},
 	{"float too long", "0." + strings.Repeat("1", 4299), "byte 0: a number of over 4300 digits", true},
+
+	{"slow floats, subnormal", "[" + strings.Repeat("5e-324,", 8) + "4e-320]", "byte 57: more than 8 floats that are slow to read", true},
+	{"slow floats, beyond float64", strings.Repeat(`{"":1.8e308,"a":`, 8) + "1E+309" + strings.Repeat("}", 8), "byte 128: more than 8 floats that are slow to read", true},
+	{"slow floats, of 20 digits", "[" + strings.Repeat("0.12345678901234567890,", 9) + "0]", "byte 185: more than 8 floats that are slow to read", true},
+	{"slow floats, of many zeros", "[" + strings.Repeat("0."+strings.Repeat("0", 40)+"1,", 9) + "0]", "byte 353: more than 8 floats that are slow to read", true},
 
 	{"duplicate key", `{"a":1,"b":2,"a":1}`, "byte 13: the same key twice in an object", false},
 	{"duplicate key, escaped", `{"a":1, "\u0061":1}`, "byte 8: the same key twice in an object", false},

@@ -103,9 +103,11 @@ func resolve(value any, infinite *bool) any {
 }
 
 // outOfBounds reports whether a valid document is one that AppendDumps may
-// refuse: nested too deeply, with a number too long or the same key twice.
+// refuse: nested too deeply, with a number too long, too many that are slow to read, or
+// the same key twice.
 func outOfBounds(t *testing.T, doc []byte) bool {
 	t.Helper()
+	slow := 0
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
 	objects := []*keys{nil} // the containers that are open, nil for an array
@@ -127,7 +129,11 @@ func outOfBounds(t *testing.T, doc []byte) bool {
 		case json.Delim('}'), json.Delim(']'):
 			objects = objects[:len(objects)-1]
 		default:
-			if n, ok := token.(json.Number); inner.repeats(token) || ok && len(n) > 4300 {
+			n, _ := token.(json.Number)
+			if slowFloat(string(n)) {
+				slow++
+			}
+			if inner.repeats(token) || len(n) > 4300 || slow > 8 {
 				return true
 			}
 		}
@@ -135,6 +141,14 @@ func outOfBounds(t *testing.T, doc []byte) bool {
 			return true
 		}
 	}
+}
+
+// slowFloat tells a float with over 19 significant digits, an exponent of three or over
+// 32 bytes.
+func slowFloat(n string) bool {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(n), "e")
+	significant := strings.TrimLeft(strings.ReplaceAll(mantissa, ".", ""), "-0")
+	return strings.ContainsAny(n, ".eE") && (len(significant) > 19 || len(strings.TrimLeft(exponent, "+-")) > 2 || len(n) > 32)
 }
 
 // keys follows an object's tokens, which are keys and values in turn.

@@ -39,18 +39,25 @@ func TestDumpsAgainstPython(t *testing.T) {
 		doc := g.document()
 		docs = append(docs, doc, g.damage(doc))
 	}
-	refused := 0
+	refused, slow := 0, 0
 	for i, want := range askPython(t, docs) {
 		got, err := zenduty.AppendDumps(nil, docs[i])
 		if err != nil {
 			refused++
 			got = nil
 		}
+		if err != nil && want != nil && outOfBounds(t, docs[i]) { // of slow floats: the generator keeps to the others
+			slow++
+			continue
+		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("%.300q\n   got %.300q, %v\nPython %.300q", docs[i], got, err, want)
 		}
 	}
-	t.Logf("%d documents, of which %d refused", len(docs), refused)
+	t.Logf("%d documents, of which %d refused, %d for their slow floats", len(docs), refused, slow)
+	if slow > len(docs)/20 {
+		t.Error("too many are not compared")
+	}
 }
 
 // askPython returns json.dumps(json.loads(doc)) for each document, nil where
