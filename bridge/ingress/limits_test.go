@@ -141,38 +141,6 @@ func TestHandshakeTimeout(t *testing.T) {
 	awaitEnded(t, registry, map[string]float64{"header_timeout": 2})
 }
 
-// Large bodies wait for each other, and small ones do not wait for them.
-func TestLargeBodiesAreVerifiedByTurns(t *testing.T) {
-	t.Parallel()
-	s := startStoppable(t, nil)
-	for range cap(s.large) { // as many as may be are under way
-		s.large <- struct{}{}
-	}
-	large := s.dial()
-	large.send(signedText(strings.Repeat(" ", usualBody) + string(sample)))
-	small := s.dial()
-	small.send(signedPost(1))
-	small.expect(http.StatusOK, false)
-	<-s.large
-	large.expect(http.StatusOK, false)
-}
-
-func TestLargeBodyWaitsInVain(t *testing.T) {
-	t.Parallel()
-	s := newStoppable(t, nil)
-	s.opts.AnswerDeadline = 100 * time.Millisecond
-	for range cap(s.large) {
-		s.large <- struct{}{}
-	}
-	s.start()
-	c := s.dial()
-	c.send(signedText(strings.Repeat(" ", usualBody) + string(sample)))
-	c.expect(http.StatusServiceUnavailable, false)
-	if n := s.intake.underWay(); n != 0 || s.intake.bytes != 0 {
-		t.Errorf("%d requests and %d bytes are under way", n, s.intake.bytes)
-	}
-}
-
 func TestIdleTimeout(t *testing.T) {
 	addr, registry := serve(t, &accepter{}, Options{IdleTimeout: 200 * time.Millisecond})
 	c := open(t, addr)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -124,7 +123,6 @@ type Server struct {
 	metrics  *metrics
 	failures *failureLimiter
 	intake   *intake
-	large    chan struct{}  // holds one for each body over usualBody that is verified
 	refusals rate.Sometimes // bounds the log lines about refused requests
 	http     *http.Server
 
@@ -140,7 +138,6 @@ func New(accepter Accepter, sources map[string]*Source, opts Options) *Server {
 		metrics:  newMetrics(opts.Registerer),
 		failures: newFailureLimiter(rate.Limit(opts.FailedAuthRate), opts.FailedAuthBurst),
 		intake:   newIntake(opts.MaxConcurrentRequests, opts.MaxUnverifiedBytes),
-		large:    make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
 		refusals: rate.Sometimes{First: 10, Interval: time.Second},
 
 		connections: connections{

@@ -32,23 +32,15 @@ var (
 	errNotAllowed       = errors.New("address not allowed for the source")
 )
 
-// verify checks credentials and signature of a request that arrived at a time, always
-// both, so that the time it takes does not tell which of them is wrong. Its errors are
-// those of zenduty.Verifier, errNoCredentials and errWrongCredentials.
-func (s *Source) verify(r *http.Request, body []byte, at time.Time) (zenduty.Match, error) {
-	signature := ""
+// signatureOf is a request's signature, as far as there is one.
+func signatureOf(r *http.Request) string {
 	switch signatures := r.Header.Values(zenduty.SignatureHeader); len(signatures) {
 	case 0:
+		return ""
 	case 1:
-		signature = signatures[0]
-	default:
-		signature = "several" // malformed: which one, is not for us to choose
+		return signatures[0]
 	}
-	match, err := s.Verifier.Verify(body, signature, at)
-	if err := s.BasicAuth.check(r); err != nil {
-		return zenduty.Match{}, err
-	}
-	return match, err
+	return "several" // malformed: which one, is not for us to choose
 }
 
 // BasicAuth is a username and password (RFC 7617), kept as hashes.
@@ -59,7 +51,8 @@ func NewBasicAuth(username, password string) *BasicAuth {
 	return &BasicAuth{username: sha256.Sum256([]byte(username)), password: sha256.Sum256([]byte(password))}
 }
 
-// check compares in constant time. Nil asks for nothing.
+// check compares in constant time. Nil asks for nothing. The error is errNoCredentials
+// or errWrongCredentials.
 func (b *BasicAuth) check(r *http.Request) error {
 	if b == nil {
 		return nil

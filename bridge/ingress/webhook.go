@@ -78,8 +78,9 @@ func (s *Server) take(c echo.Context, source *Source, began time.Time) error {
 	return c.JSONBlob(http.StatusOK, answer(receipt))
 }
 
-// receive reads a body into buffer and verifies it, for a request that came at a time. A sender from elsewhere than the
-// source allows is answered as one with a wrong key, and costs no more than its header.
+// receive reads a body into buffer and verifies it, for a request that came at a time. A
+// sender from elsewhere than the source allows gets the answer to a wrong key, and costs
+// no more than its header.
 func (s *Server) receive(c echo.Context, source *Source, r *reception, buffer *bytes.Buffer, at time.Time) (zenduty.Match, error) {
 	if len(source.Allow) > 0 && !within(s.client(c.Request()), source.Allow) {
 		return zenduty.Match{}, s.failures.orTooMany(s.client(c.Request()), errNotAllowed)
@@ -92,35 +93,34 @@ func (s *Server) receive(c echo.Context, source *Source, r *reception, buffer *b
 	if err != nil {
 		return zenduty.Match{}, err
 	}
-	leave, err := s.enterLarge(buffer.Len(), at.Add(s.opts.AnswerDeadline))
-	if err != nil {
-		return zenduty.Match{}, err
-	}
-	match, err := source.verify(c.Request(), buffer.Bytes(), at)
-	leave()
-	s.intake.verified(r)
-	if err != nil {
-		return zenduty.Match{}, s.failures.orTooMany(s.client(c.Request()), err)
-	}
-	return match, nil
+	return s.verify(c.Request(), source, r, buffer.Bytes(), at)
 }
 
-// enterLarge lets a body of so many bytes be verified, until leave is called. Large ones
-// have half of the processors at most: one whose signature does not match as it is takes
-// tens of milliseconds, and several times its size in memory, to be spelt as Python would.
-// The error is errBusy, when it is too late for an answer.
-func (s *Server) enterLarge(bytes int, deadline time.Time) (leave func(), err error) {
-	if bytes <= usualBody {
-		return func() {}, nil
+// verify checks credentials and signature of a request that came at a time, always both,
+// so that the time it takes does not tell which of them is wrong. Python's renderings are
+// made by turns: they take up to 0.1 µs a byte of a body that may have come as a
+// thousandth of that, and several times its size in memory. A webhook that is signed as
+// it was sent waits for nobody's.
+func (s *Server) verify(request *http.Request, source *Source, r *reception, body []byte, at time.Time) (zenduty.Match, error) {
+	signature := signatureOf(request)
+	match, failure := source.Verifier.VerifyRaw(body, signature, at)
+	if failure != nil && source.Verifier.Mode() == zenduty.ModeAuto {
+		if err := s.intake.awaitTurn(request.Context(), r, len(body), at.Add(s.opts.AnswerDeadline)); err != nil {
+			return zenduty.Match{}, err
+		}
+		match, failure = func() (zenduty.Match, error) {
+			defer s.intake.endTurn()
+			return source.Verifier.Verify(body, signature, at)
+		}()
 	}
-	late := time.NewTimer(time.Until(deadline))
-	defer late.Stop()
-	select {
-	case s.large <- struct{}{}:
-		return func() { <-s.large }, nil
-	case <-late.C:
-		return nil, errBusy
+	s.intake.verified(r)
+	if err := source.BasicAuth.check(request); err != nil {
+		failure = err
 	}
+	if failure != nil {
+		return zenduty.Match{}, s.failures.orTooMany(s.client(request), failure)
+	}
+	return match, nil
 }
 
 // answer is the body of a 200: the status (accepted, duplicate or quarantined) and
