@@ -20,7 +20,8 @@ const maxAddresses = 10_000
 
 // An answer about too many failures is held back for the penalty, so that a sender who
 // waits for it before it tries again takes little of the processor. It holds nothing but
-// its connection meanwhile. Beyond maxHeld, answers come at once.
+// its connection meanwhile: its body is read and forgotten. Beyond maxHeld, answers come
+// at once.
 const (
 	penalty = 250 * time.Millisecond
 	maxHeld = 4096

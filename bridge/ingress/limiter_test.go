@@ -50,6 +50,26 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// What is refused by its address alone is answered at once: its body is not read, and
+// over HTTP/2 in memory while it is held.
+func TestNotAllowedIsNotHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		elsewhere := keyed(t, "k")
+		elsewhere.Allow = networks("203.0.113.0/24")
+		r := newReloaded(&accepter{}, map[string]*Source{"allowed": keyed(t, "k"), "elsewhere": elsewhere})
+		r.failures = newFailureLimiter(1, 0)
+		for source, want := range map[string]time.Duration{"allowed": penalty, "elsewhere": 0} {
+			began := time.Now()
+			if status, text := r.post(source, "another"); status != http.StatusTooManyRequests {
+				t.Errorf("%s: %d %s", source, status, text)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("%s: answered after %v, want %v", source, took, want)
+			}
+		}
+	})
+}
+
 func TestFailureLimiterIsBounded(t *testing.T) {
 	l := newFailureLimiter(1, 1)
 	for i := range maxAddresses + 5 {

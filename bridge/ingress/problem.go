@@ -95,7 +95,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	if r.status == http.StatusTooManyRequests {
+	if r.status == http.StatusTooManyRequests && !errors.Is(err, errNotAllowed) { // whose body is not read, and held in memory over HTTP/2
 		s.failures.hold(c.Request().Context())
 	}
 	header := c.Response().Header()
