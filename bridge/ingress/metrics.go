@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -57,7 +56,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"source"}),
 		keyUsed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "zenduty_bridge_key_last_used_timestamp_seconds",
-			Help: "When the last webhook came that was signed with the key, canaries aside; 0 before the first since the start.",
+			Help: "When the last new webhook was taken that was signed with the key, canaries and duplicates aside; 0 before the first since the start.",
 		}, []string{"source", "key"}),
 	}
 	if r != nil {
@@ -138,21 +137,18 @@ const unknownSource = "unknown"
 // matched counts an authentic webhook.
 func (s *sourceMetrics) matched(m zenduty.Match) { s.keys[m.Key].matches[m.Rendering].Inc() }
 
-// used notes that a key has signed a webhook of Zenduty's.
-func (s *sourceMetrics) used(key string, at time.Time) {
-	if gauge := s.keys[key].used; gauge != nil {
-		gauge.Set(float64(at.UnixMilli()) / 1000)
-	}
-}
-
-// took counts a webhook that is answered with 200.
-func (s *sourceMetrics) took(receipt bridge.Receipt) {
+// took counts a webhook that is answered with 200. Its key is in use if it is new:
+// anybody can send again what was recorded.
+func (s *sourceMetrics) took(receipt bridge.Receipt, key string) {
 	if receipt.Canary {
 		s.outcomes[outcomeCanary].Inc()
 		return
 	}
 	s.outcomes[string(receipt.Status)].Inc()
 	s.last.SetToCurrentTime()
+	if used := s.keys[key].used; used != nil && receipt.Status != bridge.Duplicate {
+		used.SetToCurrentTime()
+	}
 }
 
 // register adds what shows how near the limits are, and how often they were reached, to

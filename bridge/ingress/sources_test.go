@@ -114,7 +114,7 @@ func TestSetSources(t *testing.T) {
 				"webhooks_total unknown_source unknown 1", "webhooks_total wrong_signature a 1",
 				"signature_matches_total k raw b 1", "signature_matches_total new raw a 1", "signature_matches_total old raw a 2",
 				"last_webhook_timestamp_seconds a 1", "last_webhook_timestamp_seconds b 1",
-				"key_last_used_timestamp_seconds k b 1", "key_last_used_timestamp_seconds new a 1", "key_last_used_timestamp_seconds old a 1",
+				"key_last_used_timestamp_seconds k b 0", "key_last_used_timestamp_seconds new a 0", "key_last_used_timestamp_seconds old a 1",
 			},
 		},
 		{
@@ -122,7 +122,7 @@ func TestSetSources(t *testing.T) {
 			[]string{
 				"webhooks_total accepted a 1", "webhooks_total duplicate a 3",
 				"webhooks_total unknown_source unknown 2", "webhooks_total wrong_signature a 2",
-				"signature_matches_total new raw a 2", "last_webhook_timestamp_seconds a 1", "key_last_used_timestamp_seconds new a 1",
+				"signature_matches_total new raw a 2", "last_webhook_timestamp_seconds a 1", "key_last_used_timestamp_seconds new a 0",
 			},
 		},
 		{
@@ -221,8 +221,8 @@ func TestKeyOutsideItsTime(t *testing.T) {
 	}
 }
 
-// A key is in use while Zenduty signs with it, whatever becomes of the webhook, and
-// canaries are not Zenduty's.
+// A key is in use while new webhooks come that are signed with it. Canaries are not
+// Zenduty's, and what is sent again, anybody can have recorded.
 func TestKeyLastUsed(t *testing.T) {
 	addr, registry := serve(t, &accepter{}, Options{})
 	used := func() float64 {
@@ -243,11 +243,16 @@ func TestKeyLastUsed(t *testing.T) {
 	if at.Before(began) || at.After(time.Now()) {
 		t.Errorf("last used at %v, it is %v", at, began)
 	}
+	before := used()
+	answered(t, post{header: signed(sample), status: 200}, addr)
+	if used() != before {
+		t.Errorf("a duplicate is taken for a use: %v", used())
+	}
 	full := newReloaded(&accepter{err: errors.New("full")}, map[string]*Source{"a": keyed(t, "k")})
 	if status, _ := full.post("a", "k"); status != 503 {
 		t.Errorf("status %d", status)
 	}
-	if diff := cmp.Diff([]string{"key_last_used_timestamp_seconds k a 1"}, full.series(t, "zenduty_bridge_key_last_used_timestamp_seconds")); diff != "" {
+	if diff := cmp.Diff([]string{"key_last_used_timestamp_seconds k a 0"}, full.series(t, "zenduty_bridge_key_last_used_timestamp_seconds")); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -65,14 +65,11 @@ func (s *Server) take(c echo.Context, source *Source, began time.Time) error {
 		Source: source.name, Rendering: match.Rendering, Key: match.Key, Body: match.Body, Received: began,
 		Traceparent: traceparent(c.Request()), MaxAge: source.MaxAge,
 	})
-	if !receipt.Canary { // nor with an error: it was signed all the same
-		source.metrics.used(match.Key, began)
-	}
 	if err != nil {
 		return err // the spool may have the body still
 	}
 	reuse(buffer)
-	source.metrics.took(receipt)
+	source.metrics.took(receipt, match.Key)
 	s.describe(c, source.name, string(receipt.Status), receipt.ID)
 	s.closeIfStopping(c.Response().Header())
 	return c.JSONBlob(http.StatusOK, answer(receipt))
