@@ -59,6 +59,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "When the last new webhook was taken that was signed with the key, canaries and duplicates aside; 0 before the first since the start.",
 		}, []string{"source", "key"}),
 	}
+	m.webhooks.WithLabelValues(unknownSource, refusalOf(errUnknownSource).outcome) // from the start, as a source's own
 	if r != nil {
 		r.MustRegister(m.webhooks, m.matches, m.seconds, m.last, m.keyUsed)
 	}
