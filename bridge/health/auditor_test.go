@@ -245,3 +245,13 @@ func TestCanariesAreCounted(t *testing.T) {
 		t.Error("a canary that was cut off by the end of the bridge is counted")
 	}
 }
+
+// An audit that is not to be made is not missed: it has no time at which it was made last.
+func TestLastRunIsThereIfAuditsAre(t *testing.T) {
+	for interval, want := range map[time.Duration]int{time.Minute: 1, 0: 0} {
+		_, _, registry := newWorld(interval, 0)
+		if got, err := testutil.GatherAndCount(registry, "zenduty_bridge_audit_last_run_timestamp_seconds"); err != nil || got != want {
+			t.Errorf("audit.interval %s: the time is exported %d times, want %d: %v", interval, got, want, err)
+		}
+	}
+}

@@ -39,7 +39,7 @@ func newMetrics(a *Auditor) *metrics {
 			"What the last audit found, by check and severity (error, warning); 0 where all is well.", []string{"check", "severity"}, nil),
 		lastRun: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "zenduty_bridge_audit_last_run_timestamp_seconds",
-			Help: "When the last audit was made; 0 before the first.",
+			Help: "When the last audit was made; 0 before the first. Not there if none is to be made.",
 		}),
 		canarySuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "zenduty_bridge_canary_last_success_timestamp_seconds",
@@ -58,7 +58,10 @@ func newMetrics(a *Auditor) *metrics {
 		return float64(free)
 	})
 	if a.opts.Registerer != nil {
-		a.opts.Registerer.MustRegister(m, m.lastRun, m.canarySuccess, m.canaryFailures, free)
+		a.opts.Registerer.MustRegister(m, m.canarySuccess, m.canaryFailures, free)
+		if a.opts.Interval > 0 { // else it would be taken for one that hangs
+			a.opts.Registerer.MustRegister(m.lastRun)
+		}
 	}
 	return m
 }
