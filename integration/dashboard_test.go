@@ -2,6 +2,8 @@ package integration
 
 import (
 	"encoding/json"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,8 +14,15 @@ const dashboardFile = "../deployments/grafana/dashboards/zenduty-bridge.json"
 // dashboard is what the tests read of the dashboard's JSON.
 type dashboard struct {
 	Panels      []panel
-	Templating  struct{ List []struct{ Name string } }
+	Templating  struct{ List []variable }
 	Annotations struct{ List []struct{ Expr string } }
+}
+
+// variable is what the dashboard's panels can be narrowed to.
+type variable struct {
+	Name, Type, Definition string
+	Query                  any
+	Current                struct{ Value any }
 }
 
 type panel struct {
@@ -23,7 +32,20 @@ type panel struct {
 	Description string
 	Datasource  struct{ UID string }
 	GridPos     struct{ H, W, X, Y int }
-	Targets     []struct{ Expr, RefID string }
+	Targets     []struct {
+		Expr, RefID string
+		Exemplar    bool
+	}
+}
+
+// named is the first panel of that title.
+func (d *dashboard) named(t *testing.T, title string) panel {
+	t.Helper()
+	i := slices.IndexFunc(d.Panels, func(p panel) bool { return p.Title == title })
+	if i < 0 {
+		t.Fatalf("the dashboard has no panel %s", title)
+	}
+	return d.Panels[i]
 }
 
 func readDashboard(t *testing.T) dashboard {
@@ -68,5 +90,23 @@ func TestDashboard(t *testing.T) {
 	}
 	if len(cells) != 24*bottom {
 		t.Errorf("of 24 x %d cells %d are used", bottom, len(cells))
+	}
+}
+
+// Each histogram whose exemplars name a trace shows them in one panel, and no other is
+// asked for any.
+func TestDashboardShowsExemplars(t *testing.T) {
+	var asked []string
+	for _, p := range readDashboard(t).Panels {
+		for _, target := range p.Targets {
+			if target.Exemplar {
+				asked = append(asked, regexp.MustCompile(`zenduty_bridge_(\w+)_bucket`).FindStringSubmatch(target.Expr)[1])
+			}
+		}
+	}
+	slices.Sort(asked)
+	want := slices.Sorted(slices.Values(tracedHistograms))
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
 	}
 }

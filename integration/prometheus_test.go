@@ -21,14 +21,20 @@ import (
 // prometheus is a Prometheus server of the test's own.
 type prometheus struct {
 	*process
-	url, target string
+	url     string
+	targets []string
 }
 
-// startPrometheus runs Prometheus on a free port, by the configuration and the rules of
-// deployments/prometheus but for the target's address and shorter times.
-func startPrometheus(t *testing.T, target string) *prometheus {
+// startPrometheus runs Prometheus on a free port as Compose does, by its flags and by the
+// configuration and the rules of deployments/prometheus, but for the address of the
+// bridges' metrics, where files are and shorter times.
+func startPrometheus(t *testing.T, bridges ...*bridgeProcess) *prometheus {
 	t.Helper()
 	program, dir, address := debian(t, "prometheus"), t.TempDir(), freeAddress(t)
+	p := &prometheus{url: "http://" + address}
+	for _, b := range bridges {
+		p.targets = append(p.targets, strings.TrimPrefix(b.admin, "http://"))
+	}
 	hasten := func(file string, substitutes ...string) {
 		text := readFile(t, prometheusDir+file)
 		for pair := range slices.Chunk(substitutes, 2) {
@@ -41,11 +47,14 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 			t.Fatal(err)
 		}
 	}
-	hasten("prometheus.yml", `(scrape|evaluation)_interval: \w+`, "${1}_interval: 250ms", `scrape_timeout: \w+`, "scrape_timeout: 250ms", "bridge:8081", target)
+	hasten("prometheus.yml", `(scrape|evaluation)_interval: \w+`, "${1}_interval: 250ms", `scrape_timeout: \w+`, "scrape_timeout: 250ms", "bridge:8081", strings.Join(p.targets, `", "`))
 	hasten("rules.yml", `for: \w+`, "for: 2s")
-	cmd := exec.Command(program, "--config.file", filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", address)
-	p := &prometheus{process: start(t, cmd, func(string) {}), url: "http://" + address, target: target}
+	flags := []string{"--web.listen-address=" + address}
+	for _, flag := range readCompose(t).Services["prometheus"].Command {
+		flag = strings.Replace(flag, "=/etc/prometheus/", "="+dir+"/", 1)
+		flags = append(flags, strings.Replace(flag, "=/prometheus", "="+filepath.Join(dir, "data"), 1))
+	}
+	p.process = start(t, exec.Command(program, flags...), func(string) {})
 	eventually(t, 30*time.Second, "Prometheus is ready", func() bool {
 		response, err := http.Get(p.url + "/-/ready")
 		if err != nil {
@@ -147,7 +156,19 @@ func (p *prometheus) awaitAlerts(want ...string) {
 	})
 }
 
-// A real Prometheus looks at a real bridge: what the dashboard and the runbook ask for
+// awaitValue waits until a query has one value, and that is as it should be.
+func (p *prometheus) awaitValue(what, promql string, well func(float64) bool) {
+	p.t.Helper()
+	eventually(p.t, 20*time.Second, what, func() bool {
+		values, err := p.query(promql)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return len(values) == 1 && well(values[0])
+	})
+}
+
+// A real Prometheus looks at two real bridges: what the dashboard and the runbook ask for
 // is there, nothing alarms while all is well, and what should does, until it is mended.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
@@ -155,24 +176,48 @@ func TestPrometheus(t *testing.T) {
 		t.Skip("one run without -short will do")
 	}
 	n := startNATS(t)
-	b := startQuick(t, n.url(), "--audit-canary-interval", "1h") // one, soon after the start
-	p := startPrometheus(t, strings.TrimPrefix(b.admin, "http://"))
-	p.awaitData("zenduty_bridge_ready == 1") // before there is anything to count
+	canary := []string{"--audit-canary-interval", "1h"} // one, soon after the start
+	b := startQuick(t, n.url(), append(canary, newPair(t, 90*24*time.Hour).ingress()...)...)
+	other := startQuick(t, n.url(), canary...)
+	p := startPrometheus(t, b, other)
+	p.awaitData("sum(zenduty_bridge_ready) == 2") // before there is anything to count
 	postAll(t, b.url, fixtureLoad(t, 2), 1)
 	b.awaitDelivered()
 	p.awaitAlerts()
+	tryVariables(t, p)
 	tryQueries(t, p)
 	tryNATSAway(t, p, n)
 	tryWrongSignature(t, p, b)
 	tryOutcomes(t, b)
+	tryBridgeDown(t, p, n, other)
 }
 
-// tryQueries asks what the dashboard asks, as Grafana would with one instance and one
-// source chosen: each has data. Of the runbook's queries some look for what is not well.
+// grafana puts in what it would for the dashboard's variables, all instances and one
+// source chosen.
+func (p *prometheus) grafana(query string) string {
+	return strings.NewReplacer("$instance", strings.Join(p.targets, "|"), "$source", "zenduty", "$__rate_interval", "1m", "$__range", "1h").Replace(query)
+}
+
+// tryVariables: each of the dashboard's variables has what can be chosen.
+func tryVariables(t *testing.T, p *prometheus) {
+	want := map[string][]string{"instance": slices.Sorted(slices.Values(p.targets)), "source": {"zenduty"}}
+	for _, v := range readDashboard(t).Templating.List {
+		if v.Type != "query" {
+			continue
+		}
+		match := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(v.Definition)
+		var got []string
+		if err := p.ask("label/"+match[2]+"/values?match[]="+url.QueryEscape(match[1]), &got); err != nil || !slices.Equal(got, want[v.Name]) {
+			t.Errorf("%s: %v %v, want %v", v.Definition, got, err, want[v.Name])
+		}
+	}
+}
+
+// tryQueries asks what the dashboard asks: each query has data. Of the runbook's some
+// look for what is not well.
 func tryQueries(t *testing.T, p *prometheus) {
-	variables := strings.NewReplacer("$instance", p.target, "$source", "zenduty", "$__rate_interval", "1m", "$__range", "1h")
 	for where, query := range queries(t) {
-		query = variables.Replace(query)
+		query = p.grafana(query)
 		if strings.HasPrefix(where, "dashboard") {
 			p.awaitData(query)
 		} else if _, err := p.query(query); err != nil {
@@ -193,12 +238,42 @@ func tryNATSAway(t *testing.T, p *prometheus, n *natsProcess) {
 }
 
 func tryWrongSignature(t *testing.T, p *prometheus, b *bridgeProcess) {
-	response, err := http.Post(b.url, "application/json", strings.NewReader("{}"))
+	response, err := client.Post(b.url, "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
 	p.awaitAlerts("ZendutyBridgeUnauthorized firing")
+}
+
+// tryBridgeDown: one of two bridges dies, with a webhook on its disk that NATS does not
+// have, and nothing at the top of the dashboard looks as if all were well.
+func tryBridgeDown(t *testing.T, p *prometheus, n *natsProcess, b *bridgeProcess) {
+	d := readDashboard(t)
+	shows := func(title string, well func(float64) bool) {
+		t.Helper()
+		p.awaitValue("the dashboard's "+title, p.grafana(d.named(t, title).Targets[0].Expr), well)
+	}
+	zero, one := func(v float64) bool { return v == 0 }, func(v float64) bool { return v == 1 }
+	waits := func(v float64) bool { return v > 0 }
+	if first := d.Panels[1]; first.Type != "stat" || first.Title != "Up" {
+		t.Errorf("the first panel is %s", first.Title)
+	}
+	for _, title := range []string{"Up", "Ready", "NATS"} {
+		shows(title, one)
+	}
+	n.kill()
+	postAll(t, b.url, fixtureLoad(t, 1), 1)
+	shows("Oldest pending", waits)
+	b.kill()
+	for _, title := range []string{"Up", "Ready", "NATS"} {
+		shows(title, zero)
+	}
+	shows("Oldest pending", waits)
+	shows("Alerts", waits)
+	n.restart(t)
+	p.awaitAlerts("ZendutyBridgeDown firing", "ZendutyBridgeUnauthorized firing")
+	tryVariables(t, p)
 }
 
 // tryOutcomes: no outcome that loses a webhook is one that no alert is about.
@@ -222,5 +297,26 @@ func tryOutcomes(t *testing.T, b *bridgeProcess) {
 		if !slices.Contains(harmless, outcome) && !slices.ContainsFunc(alarming, func(r *regexp.Regexp) bool { return r.MatchString(outcome) }) {
 			t.Errorf("no alert is about the outcome %s", outcome)
 		}
+	}
+}
+
+// What Compose's Prometheus scrapes has the traces that the README says, and it keeps them.
+func TestPrometheusKeepsExemplars(t *testing.T) {
+	startCollector(t)
+	n := startNATS(t)
+	b := startQuick(t, n.url())
+	p := startPrometheus(t, b)
+	postTraced(t, b.url)
+	b.awaitDelivered()
+	for _, histogram := range tracedHistograms {
+		var kept []struct {
+			Exemplars []struct{ Labels map[string]string }
+		}
+		eventually(t, 20*time.Second, "the sender's trace, of "+histogram, func() bool {
+			if err := p.ask("query_exemplars?start=0&end=9999999999&query=zenduty_bridge_"+histogram+"_bucket", &kept); err != nil {
+				t.Fatal(err)
+			}
+			return len(kept) > 0 && kept[0].Exemplars[0].Labels["trace_id"] == senderTrace
+		})
 	}
 }

@@ -161,6 +161,9 @@ func checkTrace(t *testing.T, c *collector, carried string) {
 	}
 }
 
+// tracedHistograms are those whose exemplars name a webhook's trace.
+var tracedHistograms = []string{"webhook_duration_seconds", "publish_duration_seconds", "delivery_lag_seconds"}
+
 func TestTrace(t *testing.T) {
 	for setting, protocol := range map[string]string{"": "HTTP", "http/protobuf": "HTTP", "grpc": "gRPC"} {
 		t.Run("OTEL_EXPORTER_OTLP_PROTOCOL="+setting, func(t *testing.T) {
@@ -171,7 +174,7 @@ func TestTrace(t *testing.T) {
 			b := startQuick(t, n.url())
 			postTraced(t, b.url)
 			b.awaitDelivered()
-			for _, histogram := range []string{"webhook_duration_seconds", "publish_duration_seconds", "delivery_lag_seconds"} {
+			for _, histogram := range tracedHistograms {
 				b.awaitExemplar("zenduty_bridge_" + histogram)
 			}
 			if err := b.stop(); err != nil {
