@@ -50,7 +50,7 @@ type facts struct {
 
 	maxPayload int64 // bytes, of a message
 	cluster    string
-	servers    int // of the cluster that are known
+	servers    int // addresses of the cluster's servers that are known; some may be of the same one
 	skew       time.Duration
 	roundTrip  time.Duration          // bounds how exact skew is
 	account    *jetstream.AccountInfo // nil: not known
@@ -61,7 +61,10 @@ type facts struct {
 // bridge makes it gives no finding but SeverityOK.
 func audit(f facts) []Finding {
 	found := []Finding{f.checkPayload(), f.checkAccount()}
-	if f.stream == nil {
+	switch {
+	case f.stream == nil && f.cluster == "" && f.opts.Stream.Replicas > 1:
+		return append(found, f.copiesWithoutCluster())
+	case f.stream == nil:
 		return found
 	}
 	have := f.stream.Config
@@ -243,20 +246,21 @@ func (f facts) checkSize(check, what string, limit int64, remedy string) Finding
 	return finding
 }
 
+// goodCopies is how many can do without one of them.
+const goodCopies = 3
+
 func (f facts) checkReplicas() Finding {
 	copies := f.stream.Config.Replicas
-	finding := Finding{
-		Check: "replicas", Severity: SeverityWarning,
-		Remedy: fmt.Sprintf("nats.stream.replicas: 3; of a stream of your own: nats stream edit %s --replicas=3", f.stream.Config.Name),
-	}
+	finding := Finding{Check: "replicas", Severity: SeverityWarning, Remedy: f.moreCopies()}
+	known := fmt.Sprintf("in cluster %s (addresses of servers that are known: %d)", f.cluster, f.servers)
 	switch away := f.peersAway(); {
 	case f.cluster == "":
 		return fine("replicas", "%d copy, on a server that is no cluster", copies)
 	case copies == 1:
-		finding.What = fmt.Sprintf("one copy, in cluster %s (%d servers known)", f.cluster, f.servers)
+		finding.What = "one copy, " + known
 		finding.Why = "when that server is away nothing is delivered, and when its disk is lost only the bridge's history is left"
 	case copies == 2:
-		finding.What = fmt.Sprintf("two copies, in cluster %s (%d servers known)", f.cluster, f.servers)
+		finding.What = "two copies, " + known
 		finding.Why = "two need each other for a majority: when either is away nothing is delivered"
 	case len(away) > 0:
 		finding.What = fmt.Sprintf("%d copies, of which some are not up to date: %s", copies, strings.Join(away, ", "))
@@ -266,6 +270,25 @@ func (f facts) checkReplicas() Finding {
 		return fine("replicas", "%d copies, in cluster %s", copies, f.cluster)
 	}
 	return finding
+}
+
+// moreCopies is how to have goodCopies. That addresses of so many servers are known does not
+// prove that there are so many.
+func (f facts) moreCopies() string {
+	remedy := fmt.Sprintf("nats.stream.replicas: %d (of a stream of your own: nats stream edit %s --replicas=%[1]d); NATS refuses more copies than the cluster has servers", goodCopies, f.stream.Config.Name)
+	if f.servers < goodCopies {
+		return fmt.Sprintf("add servers to the cluster until it has %d, then ", goodCopies) + remedy
+	}
+	return remedy
+}
+
+// copiesWithoutCluster is of a stream that is not there and cannot be made.
+func (f facts) copiesWithoutCluster() Finding {
+	return Finding{
+		Check: "replicas", Severity: SeverityError, What: fmt.Sprintf("nats.stream.replicas is %d, and the NATS server is no cluster", f.opts.Stream.Replicas),
+		Why:    "NATS refuses to make such a stream: webhooks stay on disk until the spool is full, and are then refused",
+		Remedy: fmt.Sprintf("nats.stream.replicas: 1, or a cluster of at least %d servers", f.opts.Stream.Replicas),
+	}
 }
 
 // peersAway are the servers whose copy is offline or behind.

@@ -109,6 +109,10 @@ func TestAudit(t *testing.T) {
 			full := jetstream.Tier{Store: 9, Limits: jetstream.AccountLimits{MaxStore: 10}}
 			f.account.Tiers = map[string]jetstream.Tier{"R1": full, "R3": {}}
 		}, []string{"account warning"}},
+		"copies on a server that is no cluster": {func(f *facts, _ *jetstream.StreamConfig) { f.stream, f.opts.Stream.Replicas = nil, 3 }, []string{"replicas error"}},
+		"copies in a cluster, not made yet": {func(f *facts, _ *jetstream.StreamConfig) {
+			f.stream, f.opts.Stream.Replicas, f.cluster = nil, 3, "C"
+		}, nil},
 		"no stream": {func(f *facts, _ *jetstream.StreamConfig) { f.stream = nil }, nil},
 		"no stream, and no room for one": {func(f *facts, _ *jetstream.StreamConfig) {
 			f.stream, f.account.Streams, f.account.Limits.MaxStreams = nil, 2, 2
@@ -125,5 +129,19 @@ func TestAudit(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// Three copies are not what to ask for of two servers: NATS refuses them.
+func TestMoreCopiesNeedServers(t *testing.T) {
+	for servers, first := range map[int]bool{1: true, 2: true, 3: false, 5: false} {
+		for copies := 1; copies <= 2; copies++ {
+			f := asMade()
+			inCluster(&f, copies)
+			f.servers = servers
+			if got := f.checkReplicas(); strings.HasPrefix(got.Remedy, "add servers") != first {
+				t.Errorf("%d copies on %d servers: %s", copies, servers, got.Remedy)
+			}
+		}
 	}
 }
