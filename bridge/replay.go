@@ -95,7 +95,8 @@ func NewReplays(b *Bridge, aliases map[string]string) (*Replays, error) {
 // on. They are kept.
 func (s *Replays) SetServices(aliases map[string]string) { s.aliases.Store(&aliases) }
 
-// Start begins a replay and returns at once.
+// Start begins a replay and returns at once. Nothing is published before it is noted on
+// disk that it begins.
 func (s *Replays) Start(request ReplayRequest) (Replay, error) {
 	if err := request.check(); err != nil {
 		return Replay{}, err
@@ -105,14 +106,25 @@ func (s *Replays) Start(request ReplayRequest) (Replay, error) {
 	if err := s.free(); err != nil {
 		return Replay{}, err
 	}
-	k := &keptReplay{Replay: Replay{ID: newReplayID(), Request: request, Started: time.Now(), Counting: true}}
-	if len(s.kept) < maxKeptReplays {
-		k.slot = len(s.kept)
-	} else {
-		k.slot, s.kept = s.kept[0].slot, s.kept[1:]
-	}
+	k := &keptReplay{Replay: Replay{ID: newReplayID(), Request: request, Started: time.Now(), Counting: true}, slot: s.freeSlot()}
 	s.kept = append(s.kept, k)
-	return k.Replay, s.run(k)
+	return s.begin(k), nil
+}
+
+// freeSlot makes one free if none is: the oldest replay that is done is forgotten, and
+// one that could be resumed only where none is done. mu is held, and none runs.
+func (s *Replays) freeSlot() int {
+	if len(s.kept) < maxKeptReplays {
+		return len(s.kept)
+	}
+	i := max(0, slices.IndexFunc(s.kept, func(k *keptReplay) bool { return k.State == ReplayDone }))
+	forgotten := s.kept[i]
+	if forgotten.State != ReplayDone {
+		s.bridge.opts.Logger.Warn("a replay that could be resumed is forgotten: so many are kept, and none of them was done",
+			"replay", forgotten.ID, "state", forgotten.State, "published", forgotten.Published, "webhooks", forgotten.Webhooks, "kept", maxKeptReplays)
+	}
+	s.kept = slices.Delete(s.kept, i, i+1)
+	return forgotten.slot
 }
 
 // Resume goes on with a replay that is not done.
@@ -131,8 +143,7 @@ func (s *Replays) Resume(id string) (Replay, error) {
 	if err := s.free(); err != nil {
 		return Replay{}, err
 	}
-	err = s.run(k)
-	return k.Replay, err
+	return s.begin(k), nil
 }
 
 // free is nil while a replay may begin. mu is held.
@@ -146,27 +157,26 @@ func (s *Replays) free() error {
 	return nil
 }
 
-// run starts the goroutine that carries k out, which ends by itself or by cancel. mu
-// is held.
-func (s *Replays) run(k *keptReplay) error {
+// begin starts the goroutine that carries k out, which ends by itself or by cancel. mu
+// is held, under which nothing is written: a disk that hangs holds up the replay, and
+// nobody who looks at it.
+func (s *Replays) begin(k *keptReplay) Replay {
 	k.State, k.Ended, k.Error = ReplayRunning, time.Time{}, ""
-	if err := k.save(s.bridge.spool); err != nil {
-		k.State, k.Ended, k.Error = ReplayFailed, time.Now(), err.Error()
-		return err
-	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := newReplaying(s, k, cancel)
 	s.running = r
 	s.bridge.opts.Logger.Info("replay begins", "replay", k.ID, "published", k.Published)
+	now := k.Replay
 	go func() {
 		defer close(r.ended)
 		r.finish(r.run(ctx))
 	}()
-	return nil
+	return now
 }
 
 // Stop ends a replay and returns when what it had under way has an outcome, which takes
-// replayGrace at most. One that is not running stays as it is.
+// replayGrace at most, and the disk has the note of how far it came. One that is not
+// running stays as it is.
 func (s *Replays) Stop(ctx context.Context, id string) (Replay, error) {
 	s.mu.Lock()
 	k, err := s.find(id)
@@ -180,7 +190,7 @@ func (s *Replays) Stop(ctx context.Context, id string) (Replay, error) {
 		select {
 		case <-running.ended:
 		case <-ctx.Done():
-			return Replay{}, context.Cause(ctx)
+			return Replay{}, fmt.Errorf("the replay stops as soon as the disk takes the note of how far it is (zenduty-bridge replay --list tells): %w", context.Cause(ctx))
 		}
 	}
 	return s.Get(id)
@@ -215,7 +225,7 @@ func (s *Replays) find(id string) (*keptReplay, error) {
 			return k, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: %s (the last %d are kept)", ErrNoReplay, id, maxKeptReplays)
+	return nil, fmt.Errorf("%w: %s (%d are kept, see zenduty-bridge replay --list)", ErrNoReplay, id, maxKeptReplays)
 }
 
 // Close stops the replay that runs, so that the next process can resume it, and takes

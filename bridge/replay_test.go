@@ -1,11 +1,14 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -333,6 +336,41 @@ func TestReplayStopsWhileNATSHangs(t *testing.T) {
 	})
 }
 
+// While there is no connection a replay waits for it and says so, from the start and in
+// the middle, as long as that lasts.
+func TestReplayWithoutConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openSpool(t, vfs.NewMem())
+		defer s.Close()
+		fake := newBroker()
+		b := New(s, fake, Options{Logger: quiet})
+		history(t, b, 5, 5)
+		replays := replaysOf(t, b)
+		defer replays.Close()
+		expect := func(id string, published int64, waitsFor string) {
+			t.Helper()
+			time.Sleep(700 * time.Millisecond) // never just when something is due
+			if r, err := replays.Get(id); err != nil || r.State != ReplayRunning || r.Published != published || r.Error != waitsFor {
+				t.Errorf("%+v, %v, want %d published, waiting for %q", r, err, published, waitsFor)
+			}
+		}
+		fake.setReady(false)
+		id := startReplay(t, replays, ReplayRequest{Rate: 1})
+		expect(id, 0, "there is no connection to NATS")
+		fake.setReady(true)
+		expect(id, 1, "")
+		fake.setReady(false)
+		expect(id, 1, "there is no connection to NATS")
+		fake.setFrozen(true)
+		fake.setReady(true)
+		expect(id, 1, "") // that it waited for is there, though nothing comes of it yet
+		fake.setFrozen(false)
+		if r := awaitReplay(t, replays, id); r.State != ReplayDone || r.Published != 25 || r.Error != "" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // What NATS will never take for its size is left out and counted; any other final
 // refusal ends the replay, which can be resumed when the cause is mended.
 func TestReplayRefusedForGood(t *testing.T) {
@@ -368,7 +406,36 @@ func TestReplayRefusedForGood(t *testing.T) {
 	}
 }
 
-// A stream that is not there is an error soon, one that goes away later.
+// The bridge's own stream is waited for, however long it has no leader.
+func TestReplayWithoutLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := openSpool(t, vfs.NewMem())
+		defer s.Close()
+		fake := newBroker()
+		b := New(s, fake, Options{Logger: quiet})
+		history(t, b, 5, 5)
+		replays := replaysOf(t, b)
+		defer replays.Close()
+		elected := time.Now().Add(10 * time.Minute)
+		fake.decide = func(*publisher.Message, int) fate {
+			if time.Now().Before(elected) {
+				return fate{err: &publisher.Error{Reason: publisher.ReasonNoStream, Err: errors.New("no response from stream")}}
+			}
+			return fate{stored: true}
+		}
+		id := startReplay(t, replays, ReplayRequest{})
+		time.Sleep(9 * time.Minute)
+		if r, err := replays.Get(id); err != nil || r.State != ReplayRunning || r.Published != 0 || !strings.Contains(r.Error, "no stream takes the webhooks: JetStream is away") {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r := awaitReplay(t, replays, id); r.State != ReplayDone || r.Published != 25 || r.Error != "" {
+			t.Errorf("%+v", r)
+		}
+		checkReplayed(t, fake, id, 5, 5)
+	})
+}
+
+// Below a prefix a stream that is not there is an error soon, one that goes away later.
 func TestReplayWithoutStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openSpool(t, vfs.NewMem())
@@ -532,6 +599,126 @@ func TestReplaysAreKept(t *testing.T) {
 	if diff := cmp.Diff(before, replaysOf(t, New(s, fake, Options{Logger: quiet})).List()); diff != "" {
 		t.Errorf("after a restart: %s", diff)
 	}
+}
+
+// A replay that is done is forgotten before one that can be resumed, however old.
+func TestReplaysThatCanBeResumedAreKept(t *testing.T) {
+	s := openSpool(t, vfs.NewMem())
+	defer s.Close()
+	fake := newBroker()
+	var log bytes.Buffer
+	b := New(s, fake, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	history(t, b, 1, 1)
+	replays := replaysOf(t, b)
+	nothing := ReplayRequest{ReplayFilter: ReplayFilter{Events: []string{"no such"}}}
+	stopped := func() string {
+		fake.setReady(false)
+		defer fake.setReady(true)
+		id := startReplay(t, replays, ReplayRequest{})
+		if r, err := replays.Stop(t.Context(), id); err != nil || r.State != ReplayStopped {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return id
+	}
+	first := stopped()
+	for range 2 * maxKeptReplays {
+		awaitReplay(t, replays, startReplay(t, replays, nothing))
+	}
+	if _, err := replays.Get(first); err != nil {
+		t.Error(err)
+	}
+	for range maxKeptReplays - 1 {
+		stopped()
+	}
+	if _, err := replays.Get(first); err != nil || strings.Contains(log.String(), "forgotten") {
+		t.Errorf("%v\n%s", err, &log)
+	}
+	awaitReplay(t, replays, startReplay(t, replays, nothing))
+	if _, err := replays.Get(first); !errors.Is(err, ErrNoReplay) || !strings.Contains(log.String(), "replay="+first) || strings.Count(log.String(), "is forgotten") != 1 {
+		t.Errorf("%v\n%s", err, &log)
+	}
+	if kept, err := loadReplays(s); err != nil || len(kept) != maxKeptReplays {
+		t.Errorf("%d on disk, %v", len(kept), err)
+	}
+}
+
+// A disk that hangs holds up the replay, and nobody who looks at it or stops it.
+func TestReplayWhileTheDiskHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := &hangingFS{FS: vfs.NewMem()}
+		s := openSpool(t, fs)
+		defer s.Close()
+		b := New(s, newBroker(), Options{Logger: quiet})
+		history(t, b, 5, 5)
+		replays := replaysOf(t, b)
+		defer replays.Close()
+		goOn := fs.hang()
+		id := startReplay(t, replays, ReplayRequest{})
+		synctest.Wait()
+		if r, err := replays.Get(id); err != nil || r.State != ReplayRunning || r.Published != 0 || len(replays.List()) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if _, err := replays.Start(ReplayRequest{}); !errors.Is(err, ErrReplayRuns) {
+			t.Errorf("another: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := replays.Stop(ctx, id); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "as soon as the disk") {
+			t.Errorf("stopped: %v", err)
+		}
+		goOn()
+		if r := awaitReplay(t, replays, id); r.State != ReplayStopped || r.Published != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// hangingFS is a disk on which nothing is synced for a while.
+type hangingFS struct {
+	vfs.FS
+	hangs atomic.Pointer[chan struct{}] // closed when it goes on; nil: it does not hang
+}
+
+func (fs *hangingFS) hang() (goOn func()) {
+	c := make(chan struct{})
+	fs.hangs.Store(&c)
+	return func() { close(c) }
+}
+
+func (fs *hangingFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.Create(name, category)
+	return hangingFile{f, fs}, err
+}
+
+func (fs *hangingFS) ReuseForWrite(from, to string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := fs.FS.ReuseForWrite(from, to, category)
+	return hangingFile{f, fs}, err
+}
+
+type hangingFile struct {
+	vfs.File
+	fs *hangingFS
+}
+
+func (f hangingFile) await() {
+	if c := f.fs.hangs.Load(); c != nil {
+		<-*c
+	}
+}
+
+func (f hangingFile) Sync() error {
+	f.await()
+	return f.File.Sync()
+}
+
+func (f hangingFile) SyncData() error {
+	f.await()
+	return f.File.SyncData()
+}
+
+func (f hangingFile) SyncTo(length int64) (bool, error) {
+	f.await()
+	return f.File.SyncTo(length)
 }
 
 func TestReplayMarkDamaged(t *testing.T) {

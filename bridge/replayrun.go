@@ -24,8 +24,9 @@ const (
 	replayLook = 250 * time.Millisecond
 
 	// noStreamAtFirst and noStreamLater are for how long no stream may take what a
-	// replay sends, before anything was taken and after: a stream whose leader is gone
-	// comes back, one that was never there does not.
+	// replay sends below a prefix, before anything was taken and after: a stream whose
+	// leader is gone comes back, one that was never there does not. The bridge's own
+	// stream was there, and is waited for as the relay waits.
 	noStreamAtFirst = 2 * time.Second
 	noStreamLater   = 30 * time.Second
 )
@@ -37,7 +38,8 @@ var (
 )
 
 // replaying carries one replay out, from its start or where it is resumed until it
-// ends. It is its goroutine's, but for kept, which Replays.mu guards.
+// ends. It is its goroutine's, as is kept, which it changes under Replays.mu for those
+// who look at it.
 type replaying struct {
 	*Replays
 	kept   *keptReplay
@@ -81,6 +83,9 @@ func (r *replaying) update(change func(*keptReplay)) {
 
 // run returns nil when all is published, else why not.
 func (r *replaying) run(ctx context.Context) error {
+	if err := r.save(); err != nil {
+		return err
+	}
 	if err := r.count(ctx); err != nil {
 		return err
 	}
@@ -144,6 +149,7 @@ func (r *replaying) publish(ctx context.Context, group []spool.Ref) error {
 		if err := r.send(); err != nil {
 			return r.leave(err)
 		}
+		r.noteConnection()
 		timer.Reset(r.wait())
 		select {
 		case <-ctx.Done():
@@ -188,6 +194,18 @@ func (r *replaying) wait() time.Duration {
 		return time.Hour // until an outcome comes
 	}
 	return max(time.Until(due), 0)
+}
+
+// noteConnection tells of a connection that is missing, for as long as it is: nothing is
+// sent then, and so no outcome says why.
+func (r *replaying) noteConnection() {
+	told := r.kept.Error == noConnection
+	switch ready := r.bridge.publisher.Ready(); {
+	case !ready && !told:
+		r.update(func(k *keptReplay) { k.Error = noConnection })
+	case ready && told:
+		r.update(func(k *keptReplay) { k.Error = "" })
+	}
 }
 
 // send publishes the heads of the lanes that are ready, as many as the rate allows.
@@ -261,26 +279,31 @@ func (r *replaying) finished(l *lane, count func(*keptReplay)) {
 // failed is for what may pass: it is sent again, under the same id.
 func (r *replaying) failed(o outcome) error {
 	now := time.Now()
-	r.update(func(k *keptReplay) { k.Error = o.err.Error() })
 	r.lanes.postpone(o.lane, now.Add(r.bridge.backoff(o.lane.attempts)))
-	if o.err.Reason != publisher.ReasonNoStream {
+	waits := error(o.err)
+	if o.err.Reason == publisher.ReasonNoStream {
+		waits = errNoStream(r.kept.Request.SubjectPrefix)
+	}
+	r.update(func(k *keptReplay) { k.Error = waits.Error() })
+	switch {
+	case o.err.Reason != publisher.ReasonNoStream:
 		r.noStream = time.Time{}
-		return nil
-	}
-	if r.noStream.IsZero() {
-		r.noStream = now
-	}
-	if r.kept.Request.SubjectPrefix == "" {
+	case r.kept.Request.SubjectPrefix == "":
 		r.bridge.lookAgain()
+	case r.noStream.IsZero():
+		r.noStream = now
+	case now.Sub(r.noStream) >= r.patience():
+		return waits
 	}
-	patience := noStreamLater
+	return nil
+}
+
+// patience is for how long no stream may take what is sent below a prefix.
+func (r *replaying) patience() time.Duration {
 	if r.kept.Published == 0 {
-		patience = noStreamAtFirst
+		return noStreamAtFirst
 	}
-	if now.Sub(r.noStream) < patience {
-		return nil
-	}
-	return errNoStream(r.kept.Request.SubjectPrefix)
+	return noStreamLater
 }
 
 // lookAgain has the relay reconcile with the stream, which makes it if it is missing,
@@ -311,34 +334,29 @@ func (r *replaying) saveIfDue() error {
 	return r.save()
 }
 
-// save keeps mu, and whoever looks at replays, for an fsync.
 func (r *replaying) save() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.saved, r.unsaved = time.Now(), false
 	return r.kept.save(r.bridge.spool)
 }
 
-// finish notes how run ended, and lets another replay begin.
+// finish notes how run ended, on disk first, and lets another replay begin.
 func (r *replaying) finish(cause error) {
 	r.cancel(nil)
-	state, reason := ReplayDone, ""
+	ended := *r.kept
+	ended.State, ended.Ended, ended.Error = ReplayDone, time.Now(), ""
 	switch {
 	case cause == nil:
 	case errors.Is(cause, errReplayStopped):
-		state = ReplayStopped
+		ended.State = ReplayStopped
 	case errors.Is(cause, errReplayCut):
-		state, reason = ReplayStopped, cause.Error()
+		ended.State, ended.Error = ReplayStopped, cause.Error()
 	default:
-		state, reason = ReplayFailed, cause.Error()
+		ended.State, ended.Error = ReplayFailed, cause.Error()
 	}
-	r.update(func(k *keptReplay) { k.State, k.Ended, k.Error = state, time.Now(), reason })
-	if err := r.save(); err != nil {
-		r.bridge.opts.Logger.Error("how far the replay came could not be kept", "replay", r.kept.ID, "error", err)
+	log := r.bridge.opts.Logger
+	if err := ended.save(r.bridge.spool); err != nil {
+		log.Error("how far the replay came could not be kept", "replay", ended.ID, "error", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.running = nil
-	k := r.kept
-	r.bridge.opts.Logger.Info("replay ends", "replay", k.ID, "state", k.State, "published", k.Published, "webhooks", k.Webhooks, "error", k.Error)
+	log.Info("replay ends", "replay", ended.ID, "state", ended.State, "published", ended.Published, "webhooks", ended.Webhooks, "error", ended.Error)
+	r.update(func(k *keptReplay) { *k, r.running = ended, nil })
 }

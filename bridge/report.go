@@ -58,6 +58,9 @@ const (
 	ForAcknowledgement = "acknowledgement" // publishes fail, and are tried again
 )
 
+// noConnection is why nothing can be sent while the publisher is not ready.
+const noConnection = "there is no connection to NATS"
+
 // Flow is what JetStream acknowledged within the last Seconds.
 type Flow struct {
 	Seconds      float64 `json:"seconds"` // 60, or less while the bridge is young
@@ -127,7 +130,7 @@ func (r *relay) show(now time.Time) {
 func (r *relay) waits(now time.Time) *Wait {
 	switch {
 	case !r.publisher.Ready():
-		return &Wait{For: ForConnection, Since: now, Why: "there is no connection to NATS"}
+		return &Wait{For: ForConnection, Since: now, Why: noConnection}
 	case r.lookups.failures > 0:
 		return &Wait{For: ForStream, Since: now, Why: r.outage.last.Error()}
 	case !r.reconciled:
