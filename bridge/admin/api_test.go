@@ -46,10 +46,11 @@ func (s bridgeStub) Status(context.Context) (Status, error) {
 			},
 			LastWebhook: &held,
 		},
+		Replay: &replay,
 		NATS:   publisher.ConnectionReport{Connected: true, Since: past, URL: "nats://n", Server: "n", Version: "2", Cluster: "c", Error: "e"},
 		Stream: publisher.StreamReport{Name: "ZENDUTY", Created: past, Replicas: 1, Drift: []string{"storage: is memory, should be file"}, Error: "e"},
 		Sources: []Source{{
-			Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 1},
+			Name: "zenduty", Signature: "auto", LastWebhook: past, Webhooks: map[string]uint64{"accepted": 1},
 			Matches: []Match{{Rendering: "raw", Key: "default", Webhooks: 1}},
 			Keys:    []Key{{Name: "default", NotBefore: past, NotAfter: past, State: KeyExpired, LastUsed: past}, {Name: "next", State: KeyValid}},
 		}},

@@ -22,6 +22,7 @@ type Status struct {
 	Now     time.Time `json:"now"`
 
 	bridge.Report
+	Replay  *bridge.Replay             `json:"replay,omitempty"` // the one that runs
 	NATS    publisher.ConnectionReport `json:"nats"`
 	Stream  publisher.StreamReport     `json:"stream"`
 	Sources []Source                   `json:"sources"` // by name
@@ -29,11 +30,14 @@ type Status struct {
 
 // Source is a sender and what has come from it since the bridge was started.
 type Source struct {
-	Name      string            `json:"name"`
-	Signature string            `json:"signature"` // auto, raw or none
-	Webhooks  map[string]uint64 `json:"webhooks"`  // requests by outcome, as in zenduty_bridge_webhooks_total; without those that are 0
-	Matches   []Match           `json:"matches"`   // authentic webhooks
-	Keys      []Key             `json:"keys"`      // in the order of the configuration
+	Name      string `json:"name"`
+	Signature string `json:"signature"` // auto, raw or none
+	// LastWebhook is when the last was answered with 200 since the bridge was started,
+	// canaries aside.
+	LastWebhook time.Time         `json:"last_webhook,omitzero"`
+	Webhooks    map[string]uint64 `json:"webhooks"` // requests by outcome, as in zenduty_bridge_webhooks_total; without those that are 0
+	Matches     []Match           `json:"matches"`  // authentic webhooks
+	Keys        []Key             `json:"keys"`     // in the order of the configuration
 }
 
 // Key is a signing key and when it was last of use.

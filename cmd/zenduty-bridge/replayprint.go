@@ -107,16 +107,18 @@ func printReplays(w io.Writer, all []bridge.Replay) error {
 	return table.Flush()
 }
 
-// replayProgress shows how far a replay is: as a bar on a terminal, and elsewhere
-// only what it waits for.
+// replayProgress shows how far a replay is: as a bar on a terminal, and elsewhere by a
+// line now and then, and when it begins or ceases to wait.
 type replayProgress struct {
 	p     *program
 	bar   *progressbar.ProgressBar // nil: no terminal
+	every time.Duration            // between two lines
+	told  time.Time                // the last line
 	waits bool
 }
 
 func newReplayProgress(p *program) *replayProgress {
-	progress := &replayProgress{p: p}
+	progress := &replayProgress{p: p, every: 10 * time.Second, told: time.Now()}
 	if isTerminal(p.stderr) {
 		progress.bar = progressbar.NewOptions(1,
 			progressbar.OptionSetWriter(p.stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
@@ -132,10 +134,15 @@ func (s *replayProgress) show(r bridge.Replay) {
 		_ = s.bar.Set64(r.Published + r.TooLarge + r.Unreadable) // a bar that cannot be drawn is no reason to stop
 		return
 	}
-	if waits := r.Error != ""; waits != s.waits {
-		s.waits = waits
-		s.p.note("%s, %d of %d published", replayDoes(r), r.Published, r.Webhooks)
+	if waits := r.Error != ""; waits != s.waits || time.Since(s.told) >= s.every {
+		s.waits, s.told = waits, time.Now()
+		s.p.note("%s", replayLine(r))
 	}
+}
+
+// replayLine is how far a running replay is.
+func replayLine(r bridge.Replay) string {
+	return fmt.Sprintf("%s, %d of %d published", replayDoes(r), r.Published, r.Webhooks)
 }
 
 func replayDoes(r bridge.Replay) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/admin"
 	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
@@ -24,8 +25,18 @@ func (s *service) Status(ctx context.Context) (admin.Status, error) {
 	sources, err := s.sources()
 	return admin.Status{
 		Version: version, Commit: commit(), Started: s.started, Now: time.Now(),
-		Report: report, NATS: s.publisher.Connection(), Stream: s.publisher.StreamReport(ctx), Sources: sources,
+		Report: report, Replay: s.runningReplay(), NATS: s.publisher.Connection(), Stream: s.publisher.StreamReport(ctx), Sources: sources,
 	}, err
+}
+
+// runningReplay is nil while there is none.
+func (s *service) runningReplay() *bridge.Replay {
+	for _, r := range s.replays.List() {
+		if r.State == bridge.ReplayRunning {
+			return &r
+		}
+	}
+	return nil
 }
 
 // sources is what the metrics have counted of each source.
@@ -43,9 +54,12 @@ func (s *service) sources() ([]admin.Source, error) {
 		each(families, "zenduty_bridge_signature_matches_total", name, func(labels prometheus.Labels, n float64) {
 			one.Matches = append(one.Matches, admin.Match{Rendering: labels["rendering"], Key: labels["key"], Webhooks: uint64(n)})
 		})
+		each(families, "zenduty_bridge_last_webhook_timestamp_seconds", name, func(_ prometheus.Labels, seconds float64) {
+			one.LastWebhook = timestamp(seconds)
+		})
 		used := map[string]time.Time{}
 		each(families, "zenduty_bridge_key_last_used_timestamp_seconds", name, func(labels prometheus.Labels, seconds float64) {
-			used[labels["key"]] = time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
+			used[labels["key"]] = timestamp(seconds)
 		})
 		for _, k := range source.Keys {
 			one.Keys = append(one.Keys, admin.Key{Name: k.Name, NotBefore: k.NotBefore, NotAfter: k.NotAfter, State: keyState(k, now), LastUsed: used[k.Name]})
@@ -54,6 +68,11 @@ func (s *service) sources() ([]admin.Source, error) {
 	}
 	slices.SortFunc(list, func(a, b admin.Source) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// timestamp is that of a metric.
+func timestamp(seconds float64) time.Time {
+	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
 }
 
 func keyState(k config.Key, now time.Time) admin.KeyState {

@@ -126,6 +126,7 @@ func (s display) show(status *admin.Status) error {
 		{"bridge", s.bridgeLines(status)},
 		{"spool", s.spoolLines(status)},
 		{"relay", s.relayLines(status)},
+		{"replay", s.replayLines(status)},
 		{"nats", s.natsLines(status)},
 		{"stream", s.streamLines(status)},
 		{"sources", s.sourceLines(status)},
@@ -213,6 +214,19 @@ func newOnes(status *admin.Status) (n uint64) {
 	return n
 }
 
+// replayLines is nothing unless one runs.
+func (s display) replayLines(status *admin.Status) []string {
+	r := status.Replay
+	if r == nil {
+		return nil
+	}
+	line := r.ID + ": " + replayLine(*r)
+	if r.Error != "" {
+		line = s.paint.paint(yellow, line)
+	}
+	return []string{line}
+}
+
 func (s display) natsLines(status *admin.Status) []string {
 	nats := status.NATS
 	since := spanText(status.Now.Sub(nats.Since))
@@ -283,12 +297,26 @@ func (s display) keyLine(k admin.Key, now time.Time) string {
 
 func lastLines(status *admin.Status) []string {
 	if status.LastWebhook == nil {
-		return []string{"none is held"}
+		return []string{"none is held" + lastSeen(status)}
 	}
 	return []string{
 		fmt.Sprintf("%s ago from %s: %s", spanText(status.Now.Sub(status.LastWebhook.Received)), status.LastWebhook.Source, title(status.LastWebhook)),
 		status.LastWebhook.ID,
 	}
+}
+
+// lastSeen is when the last webhook came, if one has since the bridge was started.
+func lastSeen(status *admin.Status) string {
+	var last admin.Source
+	for _, source := range status.Sources {
+		if source.LastWebhook.After(last.LastWebhook) {
+			last = source
+		}
+	}
+	if last.LastWebhook.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the last came %s ago from %s", spanText(status.Now.Sub(last.LastWebhook)), last.Name)
 }
 
 // title is what a webhook is called in a line.

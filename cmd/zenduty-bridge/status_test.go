@@ -27,9 +27,13 @@ func troubled(now time.Time) *admin.Status {
 				Waits:        &bridge.Wait{For: bridge.ForStream, Since: ago(3 * time.Minute), Why: "no answer\x1b[31m"},
 			},
 		},
+		Replay:  &bridge.Replay{ID: "3v0k9q2a", State: bridge.ReplayRunning, Published: 12, Webhooks: 60, Error: "there is no connection to NATS"},
 		NATS:    publisher.ConnectionReport{Since: ago(2 * time.Minute), Error: "refused"},
 		Stream:  publisher.StreamReport{Name: "ZENDUTY", Messages: 1, Drift: []string{"storage: is Memory, should be File"}},
-		Sources: []admin.Source{{Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 30}}},
+		Sources: []admin.Source{
+			{Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 30}, LastWebhook: ago(25 * time.Hour)},
+			{Name: "other", Signature: "raw", LastWebhook: ago(26 * time.Hour)},
+		},
 	}
 }
 
@@ -52,11 +56,13 @@ spool         7 pending, 0 retained, 2 quarantined
 relay         0 in flight, 100 acknowledged since the start
               now: 2.5/s taken, 5.0/s acknowledged
               waits for the stream since 3m0s: no answer�[31m
+replay        3v0k9q2a: waiting: there is no connection to NATS, 12 of 60 published
 nats          not connected since 2m0s: refused
 stream        ZENDUTY: 1 message, 0 B, last sequence 0
               not as the bridge would have it: storage: is Memory, should be File
 sources       zenduty (signature auto): 30 accepted
-last webhook  none is held
+              other (signature raw): nothing yet
+last webhook  none is held; the last came 1d1h ago from zenduty
 `, "\n")
 	if got := b.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

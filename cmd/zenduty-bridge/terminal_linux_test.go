@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge"
 )
 
 // openTerminal opens a pseudo-terminal: what a program sees, and the person's side.
@@ -129,5 +131,30 @@ func TestTabInAShell(t *testing.T) {
 			typed("nowhere --js\t\n", "nowhere/spool")
 			typed("zenduty-bridge completion \t\t", "fish")
 		})
+	}
+}
+
+// On a terminal a replay shows a bar, with what it waits for, which is gone at the end.
+func TestReplayProgressOnATerminal(t *testing.T) {
+	terminal, persons := openTerminal(t)
+	seen := screen(persons)
+	s := newReplayProgress(&program{stderr: terminal})
+	running := bridge.Replay{ID: "3v0k9q2a", Webhooks: 60, Published: 12}
+	shows := func(text string) {
+		t.Helper()
+		await(t.Fatalf, func() bool {
+			s.show(running)
+			return strings.Contains(seen.String(), text)
+		}, "%q", text)
+	}
+	shows("publishing")
+	shows("12/60")
+	running.TooLarge, running.Error = 3, "there is no connection to NATS\x1b[31m"
+	shows("waiting: there is no connection to NATS")
+	shows("15/60")
+	s.end()
+	await(t.Fatalf, func() bool { return strings.HasSuffix(strings.TrimRight(seen.String(), " "), "\r") }, "%s", "an empty line")
+	if strings.Contains(seen.String(), "\x1b[31m") {
+		t.Errorf("an error's own colours: %q", seen)
 	}
 }
