@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -112,8 +113,14 @@ func (c *adminClient) read(response *http.Response, text []byte, out any) error 
 
 // unreachable is for no answer, or half of one.
 func (c *adminClient) unreachable(err error) error {
+	var late net.Error
 	var failed *url.Error
-	if errors.As(err, &failed) {
+	switch isLate := errors.As(err, &late) && late.Timeout(); {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("interrupted before %s had answered: %w", c.url, context.Canceled)
+	case isLate:
+		return fmt.Errorf("%s does not answer within %s: the bridge or its disk is busy, or nothing gets there (try again, see the bridge's log, or say with --admin or ZENDUTY_BRIDGE_ADMIN where it is)", c.url, c.http.Timeout)
+	case errors.As(err, &failed):
 		err = failed.Err // the URL is told once
 	}
 	return fmt.Errorf("no bridge answers at %s: %w (start it, or say with --admin or ZENDUTY_BRIDGE_ADMIN where it is)", c.url, err)

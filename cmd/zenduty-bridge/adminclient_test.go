@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // admins starts what looks like a bridge's admin server and returns a client of it.
@@ -83,5 +85,22 @@ func TestAdminClientErrors(t *testing.T) {
 	}
 	if c := admins(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, nil); !isStatus(c.get(t.Context(), "x", nil, nil), 404) {
 		t.Error("a 404 is not told from other errors")
+	}
+}
+
+// A bridge that is slow is not one that is away, and neither is one whose answer is no
+// longer waited for.
+func TestAdminClientGivesUp(t *testing.T) {
+	asked, goOn := make(chan struct{}, 1), make(chan struct{})
+	c := admins(t, func(http.ResponseWriter, *http.Request) { asked <- struct{}{}; <-goOn }, nil)
+	defer close(goOn)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() { <-asked; interrupt() }()
+	if err := c.get(ctx, "x", nil, nil); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted before http://127.0.0.1:") {
+		t.Error(err)
+	}
+	c.http.Timeout = time.Millisecond
+	if err := c.get(t.Context(), "x", nil, nil); err == nil || !strings.Contains(err.Error(), "does not answer within 1ms: the bridge or its disk is busy") {
+		t.Error(err)
 	}
 }

@@ -55,7 +55,7 @@ func (c *replayCommand) Run(p *program) error {
 		}
 		return c.print(p, replay)
 	case c.Resume != "":
-		replay, err := client.replay(p.ctx, c.Resume, "resume")
+		replay, err := client.replay(context.WithoutCancel(p.ctx), c.Resume, "resume") // as in start
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,8 @@ func (c *replayCommand) start(p *program, client *adminClient) error {
 		}
 	}
 	var replay bridge.Replay
-	if err := client.do(p.ctx, http.MethodPost, "replays", admin.ReplayCall{ReplayRequest: c.request()}, &replay); err != nil {
+	ctx := context.WithoutCancel(p.ctx) // an interrupt must not hide whether it runs: follow stops it
+	if err := client.do(ctx, http.MethodPost, "replays", admin.ReplayCall{ReplayRequest: c.request()}, &replay); err != nil {
 		return err
 	}
 	return c.follow(p, client, replay)
@@ -200,9 +201,7 @@ func (c *adminClient) lookAtReplay(ctx context.Context, id string) (bridge.Repla
 	if ctx.Err() == nil {
 		return c.replay(ctx, id, "")
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
-	defer cancel()
-	return c.replay(ctx, id, "stop")
+	return c.replay(context.WithoutCancel(ctx), id, "stop")
 }
 
 // Help is kong's HelpProvider.
