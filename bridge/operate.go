@@ -19,12 +19,12 @@ func (b *Bridge) operate(ctx context.Context, do func(*relay) error) error {
 	select {
 	case b.operations <- op:
 	case <-ctx.Done():
-		return fmt.Errorf("the relay is busy: %w", context.Cause(ctx))
+		return fmt.Errorf("the relay is busy, and nothing was done (zenduty-bridge status tells what it waits for; try again after that): %w", context.Cause(ctx))
 	}
 	select {
 	case err := <-op.done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("the relay is busy: %w", context.Cause(ctx))
+		return fmt.Errorf("the relay has begun and has not come to the end, as when the disk hangs (look whether it was done, or try again): %w", context.Cause(ctx))
 	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,20 @@ func TestOperateWithoutRelay(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		err := b.operate(ctx, func(*relay) error { return errors.New("done all the same") })
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "try again after that") {
+			t.Error(err)
+		}
+	})
+}
+
+// What has begun goes on, and is not said to be undone.
+func TestOperateThatTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := traceBridge(t, newBroker())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := b.operate(ctx, func(*relay) error { time.Sleep(time.Minute); return nil })
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "look whether it was done") {
 			t.Error(err)
 		}
 	})

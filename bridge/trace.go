@@ -50,7 +50,10 @@ func (b *Bridge) Trace(ctx context.Context, q Query) (Trace, error) {
 	default:
 		err = b.traceIncident(ctx, q, &t)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return t, fmt.Errorf("trace: more is held than can be looked through in time (ask for the incident's unique_id, which takes less than its number, or for a webhook's id, which takes nothing): %w", err)
+	case err != nil:
 		return t, fmt.Errorf("trace: %w", err)
 	}
 	b.addAttempts(ctx, t.Webhooks)

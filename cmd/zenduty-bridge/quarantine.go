@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge"
@@ -133,8 +134,8 @@ type quarantineRetryCommand struct {
 	JSON bool          `name:"json" help:"Print JSON, a line each: the webhook as it then is."`
 }
 
-// Run makes them pending again, and tells what became of each. It fails if one is
-// in quarantine again.
+// Run makes them pending again, and tells what became of each. It fails unless all are
+// delivered.
 func (c *quarantineRetryCommand) Run(p *program) error {
 	client, err := c.client(p)
 	if err != nil {
@@ -159,15 +160,18 @@ func (c *quarantineRetryCommand) Run(p *program) error {
 // report waits for each in turn, all in all as long as --wait.
 func (c *quarantineRetryCommand) report(p *program, client *adminClient, ids []string) error {
 	deadline := time.Now().Add(c.Wait)
-	again := 0
+	again, pending := 0, 0
 	r := receipts{w: p.stdout, paint: p.colorsFor(p.stdout, false), loc: time.Local}
 	for i, id := range ids {
 		held, err := client.settled(p.ctx, id, deadline)
 		if err != nil {
 			return err
 		}
-		if held.State == bridge.StateQuarantined {
+		switch held.State {
+		case bridge.StateQuarantined:
 			again++
+		case bridge.StatePending:
+			pending++
 		}
 		if c.JSON {
 			err = printLine(p.stdout, held)
@@ -178,10 +182,29 @@ func (c *quarantineRetryCommand) report(p *program, client *adminClient, ids []s
 			return err
 		}
 	}
+	var left []string
 	if again > 0 {
-		return fmt.Errorf("%d of %d are in quarantine again", again, len(ids))
+		left = append(left, fmt.Sprintf("%d of %d are in quarantine again", again, len(ids)))
+	}
+	if pending > 0 {
+		left = append(left, fmt.Sprintf("%d of %d are still waiting: %s (they will be sent, and need no other retry)", pending, len(ids), client.whatItWaitsFor(p.ctx)))
+	}
+	if len(left) > 0 {
+		return errors.New(strings.Join(left, ", "))
 	}
 	return nil
+}
+
+// whatItWaitsFor is why the bridge has not delivered yet what is pending.
+func (c *adminClient) whatItWaitsFor(ctx context.Context) string {
+	status, err := c.status(ctx)
+	switch {
+	case err != nil:
+		return err.Error()
+	case status.Relay.Waits == nil:
+		return "they have not had their turn yet, see zenduty-bridge status"
+	}
+	return visible(status.Relay.Waits.Why)
 }
 
 // settled is a webhook when it is no longer pending, or at the deadline.
@@ -200,7 +223,7 @@ func (c *adminClient) settled(ctx context.Context, id string, deadline time.Time
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return found.Webhooks[0], ctx.Err()
+			return found.Webhooks[0], fmt.Errorf("interrupted: what is tried again stays so, see zenduty-bridge status: %w", ctx.Err())
 		}
 	}
 }
