@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,10 +84,11 @@ type Bridge struct {
 	tracer    trace.Tracer // nil without tracing
 	started   time.Time
 
-	operations chan operation
-	sources    sync.Map // names as keys: those that webhooks come or came from
-	view       view
-	duplicates duplicates
+	operations   chan operation
+	sources      sync.Map    // names as keys: those that webhooks come or came from
+	sourcesAdded atomic.Bool // since the relay last kept them
+	view         view
+	duplicates   duplicates
 }
 
 // New returns a bridge between an open spool and a publisher, which stay the
@@ -112,10 +114,13 @@ func New(s *spool.Spool, p Publisher, opts Options) *Bridge {
 	return b
 }
 
-// AddSources adds to Options.Sources. None is ever taken away: what has come from one
-// is relayed, healed, replayed and found whether or not more can come.
+// AddSources adds to Options.Sources. None is ever taken away, by a restart neither (see
+// sourcesMark): what has come from one is relayed, healed, replayed and found whether or
+// not more can come.
 func (b *Bridge) AddSources(names ...string) {
 	for _, name := range names {
-		b.sources.Store(name, nil)
+		if _, known := b.sources.LoadOrStore(name, nil); !known {
+			b.sourcesAdded.Store(true)
+		}
 	}
 }

@@ -1,9 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
@@ -33,9 +36,15 @@ func (m *streamMark) reach(sequence uint64, id spool.ID) {
 	}
 }
 
+// sourcesMark is, on disk, the names of all sources that the spool's webhooks may have
+// come from, sorted, in JSON. Ordering keys are made of them, and names are not found
+// by keys.
+type sourcesMark []byte
+
 const (
-	sentMarkName   = "sent"
-	streamMarkName = "stream"
+	sentMarkName    = "sent"
+	streamMarkName  = "stream"
+	sourcesMarkName = "sources"
 )
 
 var errMark = errors.New("damaged mark")
@@ -100,4 +109,35 @@ func (m *streamMark) load(s *spool.Spool) error {
 
 func (m *streamMark) mark() spool.Mark {
 	return spool.Mark{Name: streamMarkName, Value: append(m.ID[:len(m.ID):len(m.ID)], encodeMark(m.Created, m.Highest)...)}
+}
+
+// load reads the mark and adds to b the sources of earlier processes.
+func (m *sourcesMark) load(b *Bridge) (err error) {
+	if *m, err = b.spool.Mark(sourcesMarkName); err != nil || *m == nil {
+		return err
+	}
+	var names []string
+	if err := json.Unmarshal(*m, &names); err != nil {
+		return fmt.Errorf("%s: %w: %w", sourcesMarkName, errMark, err)
+	}
+	b.AddSources(names...)
+	return nil
+}
+
+// keep notes the sources of b if there are more than the mark has.
+func (m *sourcesMark) keep(b *Bridge) error {
+	if !b.sourcesAdded.Swap(false) {
+		return nil
+	}
+	var names []string
+	for name := range b.sources.Range {
+		names = append(names, name.(string))
+	}
+	slices.Sort(names)
+	text, err := json.Marshal(names)
+	if err != nil || bytes.Equal(text, *m) {
+		return err
+	}
+	*m = text
+	return b.spool.SetMark(spool.Mark{Name: sourcesMarkName, Value: text})
 }

@@ -66,6 +66,7 @@ type relay struct {
 
 	sent       sentMark      // on disk: what may have been sent
 	stream     streamMark    // on disk: the stream that the receipts are of
+	known      sourcesMark   // on disk: the names of all sources that there were
 	reconciled bool          // nothing stands in the way of sending
 	window     time.Duration // the stream's duplicate window; 0 while unknown
 	restarted  bool          // until the first reconciliation: sent is an earlier process's
@@ -80,12 +81,15 @@ func newRelay(b *Bridge) (*relay, error) {
 		Bridge: b, lanes: newLanes(), more: true, restarted: true,
 		outcomes: outcomes{wake: make(chan struct{}, 1)},
 	}
-	return r, errors.Join(r.sent.load(b.spool), r.stream.load(b.spool))
+	return r, errors.Join(r.sent.load(b.spool), r.stream.load(b.spool), r.known.load(b))
 }
 
 // step does all that can be done now: settle outcomes, reconcile with the stream
 // if that is due, load records, send.
 func (r *relay) step(ctx context.Context) error {
+	if err := r.known.keep(r.Bridge); err != nil {
+		return err
+	}
 	if err := r.settle(); err != nil {
 		return err
 	}

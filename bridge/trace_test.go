@@ -194,6 +194,46 @@ func TestTraceOfAnAddedSource(t *testing.T) {
 	})
 }
 
+// It is found after a restart as well that is without the source.
+func TestTraceOfARemovedSource(t *testing.T) {
+	s := openSpool(t, vfs.NewMem())
+	defer s.Close()
+	b := New(s, newBroker(), Options{Sources: []string{"zenduty", "removed"}, Logger: quiet})
+	accepted := []string{acceptFrom(t, b, "removed", body("a", 1)), acceptFrom(t, b, "zenduty", body("a", 1))}
+	runUntilDrained(t, b)
+	b.AddSources("added")
+	accepted = append(accepted, acceptFrom(t, b, "added", body("a", 1)))
+	runUntilDrained(t, b)
+	for range 2 {
+		b = New(s, newBroker(), Options{Sources: []string{"zenduty"}, Logger: quiet})
+		runUntilDrained(t, b)
+		if got := ids(t, b, Query{Incident: "a"}, accepted); got != "210" {
+			t.Errorf("%q", got)
+		}
+	}
+	if err := s.SetMark(spool.Mark{Name: sourcesMarkName, Value: []byte("{")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Run(t.Context(), nil); !errors.Is(err, errMark) || !strings.Contains(err.Error(), sourcesMarkName) {
+		t.Error(err)
+	}
+}
+
+// What cannot be looked through in time is said to be so, and what to ask for instead.
+func TestTraceInTime(t *testing.T) {
+	s := openSpool(t, vfs.NewMem())
+	defer s.Close()
+	b := New(s, newBroker(), Options{Sources: []string{"zenduty"}, Logger: quiet})
+	accept(t, b, body("a", 1))
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for _, q := range []Query{{Number: 1}, {Incident: "a"}} {
+		if _, err := b.Trace(ctx, q); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "ask for the incident's unique_id") {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+}
+
 // A record that cannot be read is told of as far as its entry goes.
 func TestTraceDamaged(t *testing.T) {
 	s := openSpool(t, vfs.NewMem())
