@@ -36,7 +36,7 @@ func TestScripts(t *testing.T) {
 			"exits": cmdExits, "serve": cmdServe, "start": cmdStart, "signal": cmdSignal, "finish": cmdFinish,
 			"lines": cmdLines, "json": cmdJSON, "empty": cmdEmpty,
 			"awaits": cmdAwaits, "awaits-output": cmdAwaitsOutput, "keep-json": cmdKeepJSON,
-			"delivered": cmdDelivered, "replayed": cmdReplayed,
+			"delivered": cmdDelivered, "replayed": cmdReplayed, "diagnoses": cmdDiagnoses,
 		},
 	})
 }
