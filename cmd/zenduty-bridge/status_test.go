@@ -27,9 +27,9 @@ func troubled(now time.Time) *admin.Status {
 				Waits:        &bridge.Wait{For: bridge.ForStream, Since: ago(3 * time.Minute), Why: "no answer\x1b[31m"},
 			},
 		},
-		Replay:  &bridge.Replay{ID: "3v0k9q2a", State: bridge.ReplayRunning, Published: 12, Webhooks: 60, Error: "there is no connection to NATS"},
-		NATS:    publisher.ConnectionReport{Since: ago(2 * time.Minute), Error: "refused"},
-		Stream:  publisher.StreamReport{Name: "ZENDUTY", Messages: 1, Drift: []string{"storage: is Memory, should be File"}},
+		Replay: &bridge.Replay{ID: "3v0k9q2a", State: bridge.ReplayRunning, Published: 12, Webhooks: 60, Error: "there is no connection to NATS"},
+		NATS:   publisher.ConnectionReport{Since: ago(2 * time.Minute), Error: "refused"},
+		Stream: publisher.StreamReport{Name: "ZENDUTY", Messages: 1, Drift: []string{"storage: is Memory, should be File"}},
 		Sources: []admin.Source{
 			{Name: "zenduty", Signature: "auto", Webhooks: map[string]uint64{"accepted": 30}, LastWebhook: ago(25 * time.Hour)},
 			{Name: "other", Signature: "raw", LastWebhook: ago(26 * time.Hour)},
