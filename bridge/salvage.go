@@ -9,3 +9,8 @@ import "github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 func Salvage(from, to string) (spool.Salvaged, error) {
 	return spool.Salvage(from, to, nil, sentMarkName)
 }
+
+// SalvageInPlace is spool.SalvageInPlace, likewise.
+func SalvageInPlace(dir string) (kept string, result spool.Salvaged, err error) {
+	return spool.SalvageInPlace(dir, nil, sentMarkName)
+}

@@ -76,5 +76,7 @@
 // against each other, changing nothing; Salvage makes a new spool of what can be
 // read, from tables and logs one by one (storefiles.Remains) since the store would
 // give nothing of what a damaged file overlaps. Records that they find are right to
-// the byte; of one whose state is lost Salvage says that it is pending.
+// the byte; of one whose state is lost Salvage says that it is pending. SalvageInPlace
+// puts the new one where the damaged one was, by two renames; if only the first is done
+// when the process or the machine ends, Open does the second.
 package spool

@@ -82,9 +82,7 @@ func (s *salvage) run(from string) (err error) {
 		return err
 	}
 	defer e.close()
-	err = s.copyAll(e)
-	s.result.Faults = e.faults.list
-	return err
+	return s.copyAll(e)
 }
 
 func (s *salvage) checkEmpty() error {
@@ -110,8 +108,9 @@ func (s *salvage) copyAll(e *examined) (err error) {
 		err = s.commit()
 	}
 	if err == nil {
-		err = s.target.db.Flush()
+		err = s.flush()
 	}
+	s.result.Faults = e.faults.list
 	return errors.Join(err, s.target.Close())
 }
 
@@ -160,6 +159,19 @@ func (s *salvage) commit() error {
 	batch := s.batch
 	s.batch = s.target.db.NewBatch()
 	return s.target.apply(batch, pebble.Sync)
+}
+
+// flush makes a table of what is in the log. On a disk that fails that never returns (see
+// apply).
+func (s *salvage) flush() error {
+	done := make(chan error, 1)
+	go func() { done <- s.target.db.Flush() }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.target.failed:
+		return s.target.Err()
+	}
 }
 
 // copyMeta stages the marks, and the highest number that was ever given out. Whether

@@ -187,6 +187,13 @@ func (s *Spool) openAndLearn() (err error) {
 }
 
 func (s *Spool) openStore() error {
+	finished, err := finishReplacing(s.opts.FS, s.dir)
+	if err != nil {
+		return err
+	}
+	if finished {
+		s.opts.Logger.Warn("spool: what a salvage has saved, which was ended before its last step, is put in its place", "dir", s.dir)
+	}
 	if err := makeDirectory(s.opts.FS, s.dir); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // spoolCommand looks at the spool of a bridge that does not run.
 type spoolCommand struct {
 	Verify  verifyCommand  `cmd:"" help:"Check the spool of a stopped bridge, every byte and entry, changing nothing."`
-	Salvage salvageCommand `cmd:"" help:"Copy what can still be read of a damaged spool into a new one."`
+	Salvage salvageCommand `cmd:"" help:"Save what can still be read of a damaged spool in a new one."`
 }
 
 // spoolFlags say where the spool is, as they do for serve.
@@ -44,6 +45,10 @@ func hint(err error) error {
 		return fmt.Errorf("%w: stop the bridge first", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: make room for a copy of the spool, or copy it to another disk and salvage it there", err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: the spool's directory is a mount of its own, so nothing can take its place: use --to, and mount that there", err)
 	}
 	return err
 }
@@ -128,8 +133,7 @@ func (v verification) writeText(w io.Writer) error {
 	for _, f := range v.Faults {
 		fmt.Fprintf(table, "  %s\n    %s\n", f, f.Remedy)
 	}
-	data := filepath.Dir(v.Spool)
-	fmt.Fprintf(table, "To save what can be read:\n  zenduty-bridge spool salvage --data-dir %s --to %s\n", data, filepath.Join(data, "spool.salvaged"))
+	fmt.Fprintf(table, "To go on with what can be read, and keep the damaged one beside it:\n  zenduty-bridge spool salvage --replace --data-dir %s\n", filepath.Dir(v.Spool))
 	return table.Flush()
 }
 
@@ -143,7 +147,8 @@ func (s stateCounts) write(w io.Writer) {
 // salvageCommand saves what can be read of a spool.
 type salvageCommand struct {
 	spoolFlags
-	To string `required:"" placeholder:"DIR" help:"The new spool's directory; it must not exist or be empty."`
+	Replace bool   `required:"" xor:"where" help:"Put the new spool in the damaged one's place, and keep that beside it."`
+	To      string `required:"" xor:"where" placeholder:"DIR" help:"The new spool's directory; it must not exist or be empty."`
 }
 
 // Run copies, and says what was copied, what is lost and how to go on.
@@ -152,20 +157,27 @@ func (c *salvageCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	result, err := bridge.Salvage(dir, c.To)
+	from, to := dir, c.To
+	var result spool.Salvaged
+	if c.Replace {
+		from, result, err = bridge.SalvageInPlace(dir)
+		to = dir
+	} else {
+		result, err = bridge.Salvage(from, to)
+	}
 	if err != nil {
 		return hint(err)
 	}
-	printed := newSalvaging(dir, c.To, result)
+	printed := newSalvaging(from, to, result)
 	if c.JSON {
 		return printDocument(p.stdout, printed)
 	}
-	return printed.writeText(p.stdout)
+	return printed.writeText(p.stdout, c.Replace)
 }
 
 // salvaging is what salvage prints.
 type salvaging struct {
-	From         string        `json:"from"`
+	From         string        `json:"from"` // where the damaged one is now
 	To           string        `json:"to"`
 	Copied       stateCounts   `json:"copied"`
 	PendingAgain int64         `json:"pending_again"` // of the copied: their state could not be read
@@ -205,7 +217,7 @@ func newSalvaging(from, to string, r spool.Salvaged) salvaging {
 	return s
 }
 
-func (s salvaging) writeText(w io.Writer) error {
+func (s salvaging) writeText(w io.Writer, inPlace bool) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "copied from %s to %s\n", s.From, s.To)
 	s.Copied.write(table)
@@ -213,7 +225,11 @@ func (s salvaging) writeText(w io.Writer) error {
 		fmt.Fprintf(table, "of these, %d are pending because their state could not be read: what JetStream has of them is looked up first\n", s.PendingAgain)
 	}
 	s.writeLost(table)
-	fmt.Fprintf(table, "To go on with the new spool:\n  mv %s %s.damaged && mv %s %s\n", s.From, s.From, s.To, s.From)
+	if inPlace {
+		fmt.Fprintf(table, "The bridge can be started. The damaged spool is kept as %s.\n", s.From)
+	} else {
+		fmt.Fprintln(table, "To go on with it, start the bridge with --data-dir the directory above, in which it must be called spool.")
+	}
 	return table.Flush()
 }
 
@@ -246,10 +262,13 @@ Examples:
 
 // Help is kong's HelpProvider.
 func (*salvageCommand) Help() string {
-	return `Leaves the damaged spool as it is. Records keep their order, state and receipts; one whose state cannot be read is pending again.
+	return `Leaves the damaged spool as it is. Records keep their order, state and receipts; one whose state cannot be read is pending again. The bridge must be stopped.
+
+With --replace the copy is made beside the spool, so there must be room for it, and read again; then it takes the spool's place, with its owner and mode, and the damaged one is kept beside it as spool.damaged-<time>. Until then nothing is changed. With --to it is only made.
 
 Examples:
 
-    zenduty-bridge spool salvage --to data/spool.salvaged
-    mv data/spool data/spool.damaged && mv data/spool.salvaged data/spool`
+    zenduty-bridge spool salvage --replace
+    zenduty-bridge spool salvage --replace --data-dir /var/lib/zenduty-bridge
+    zenduty-bridge spool salvage --to /mnt/other/data/spool`
 }

@@ -57,7 +57,7 @@ func TestWrongUsage(t *testing.T) {
 		{"tail --json --pretty", `--json and --pretty can't be used together (see zenduty-bridge tail --help)`},
 		{"tail --nats-creds nope", `--nats-creds or NATS_CREDS: nats.credentials_file: cannot be read: no such file or directory`},
 
-		{"spool salvage", `missing flags: --to=DIR (see zenduty-bridge spool salvage --help)`},
+		{"spool salvage", `missing flags: --replace or --to=DIR (see zenduty-bridge spool salvage --help)`},
 		{"healthcheck --admin localhost:8081", `--admin localhost:8081: not where a bridge's admin API is: give a URL such as http://127.0.0.1:8081`},
 		{"healthcheck --timeout 0s", `--timeout must be above 0`},
 		{"completion", `expected "<shell>" (see zenduty-bridge completion --help)`},
@@ -75,6 +75,7 @@ func TestFailures(t *testing.T) {
 		{"healthcheck --admin http://127.0.0.1:1", `no bridge answers: Get "http://127.0.0.1:1/readyz": dial tcp 127.0.0.1:1: connect: connection refused (start it, or say with --admin or ZENDUTY_BRIDGE_ADMIN where its admin_listen is)`},
 		{"tail --nats-url nats://127.0.0.1:1", `no NATS answers at nats://127.0.0.1:1: nats: no servers available for connection (start the bridge, or say with --nats-url or NATS_URL where its NATS is)`},
 		{"spool verify --data-dir nope", `verify spool nope/spool: stat nope/spool: no such file or directory (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)`},
+		{"spool salvage --data-dir nope --replace", `salvage spool nope/spool: stat nope/spool: no such file or directory (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)`},
 		{"spool salvage --data-dir nope --to x", `salvage spool nope/spool to x: stat nope/spool: no such file or directory (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)`},
 	} {
 		t.Run(c.line, func(t *testing.T) { checkFails(t, c.line, exitFailed, c.want) })
