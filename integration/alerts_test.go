@@ -188,19 +188,3 @@ func TestQueriesAskForWhatIsExported(t *testing.T) {
 		}
 	}
 }
-
-// The runbook's commands are the program's.
-func TestRunbookCommands(t *testing.T) {
-	var known []string
-	for _, row := range readmeTable(t, "| command | what it does |") {
-		known = append(known, row[0])
-	}
-	for _, block := range fenced(readFile(t, prometheusDir+"RUNBOOK.md"), "sh") {
-		for line := range strings.Lines(block) {
-			command, ours := strings.CutPrefix(strings.TrimSpace(line), "zenduty-bridge ")
-			if ours && !slices.ContainsFunc(known, func(name string) bool { return command == name || strings.HasPrefix(command, name+" ") }) {
-				t.Errorf("RUNBOOK.md: there is no command %s", line)
-			}
-		}
-	}
-}

@@ -18,6 +18,13 @@ var bridgeBinary, natsBinary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if size, err := strconv.ParseInt(os.Getenv(limitEnv), 10, 32); err == nil {
+		if err := limitMessages(int32(size)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if err := overlap(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -111,7 +111,10 @@ func (s *salvage) copyAll(e *examined) (err error) {
 		err = s.flush()
 	}
 	s.result.Faults = e.faults.list
-	return errors.Join(err, s.target.Close())
+	if closing := s.target.Close(); err == nil { // else it is the same error
+		err = closing
+	}
+	return err
 }
 
 // copy stages one record with its state, or notes that it is lost.

@@ -45,8 +45,8 @@ func hint(err error) error {
 		return fmt.Errorf("%w: stop the bridge first", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w (--data-dir or ZENDUTY_BRIDGE_DATA_DIR names the bridge's data directory)", err)
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: make room for a copy of the spool, or copy it to another disk and salvage it there", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: copy the data directory to another disk, and see to the copy (--data-dir)", err)
 	case errors.Is(err, syscall.EBUSY):
 		return fmt.Errorf("%w: the spool's directory is a mount of its own, so nothing can take its place: use --to, and mount that there", err)
 	}
