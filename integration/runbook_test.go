@@ -17,7 +17,7 @@ import (
 func TestSalvagedByRoot(t *testing.T) {
 	const user = 65532
 	if os.Geteuid() != 0 {
-		unavailable(t, "only root can run a bridge as another user")
+		t.Skip("only root can run a bridge as another user")
 	}
 	dir, err := os.MkdirTemp("", "zenduty-bridge-owned-") // that the other user can enter
 	if err != nil {
