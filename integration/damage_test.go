@@ -112,7 +112,7 @@ func TestDamagedLog(t *testing.T) {
 		t.Errorf("serve: exit code %d, want 1 and one clear message:\n%s", code, log)
 	}
 	out, log, code := runBridge(t, "spool", "verify", "--data-dir", dataDir)
-	checkSaid(t, out, name+", offset ", "zenduty-bridge spool salvage --data-dir "+dataDir)
+	checkSaid(t, out, name+", offset ", "zenduty-bridge spool salvage --replace --data-dir "+dataDir)
 	checkSaid(t, log, "spool is damaged")
 	if code != 1 {
 		t.Errorf("verify: exit code %d, want 1", code)
