@@ -27,7 +27,7 @@ func TestEveryCommandHasAScript(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line, live := range commandLines(string(text)) {
+		for line, live := range scriptedCommands(string(text)) {
 			run[line] = run[line] || live
 		}
 	}
@@ -46,9 +46,9 @@ func TestEveryCommandHasAScript(t *testing.T) {
 // runs is a script's line that runs the program, which does not fail.
 var runs = regexp.MustCompile(`^(?:exec|start|awaits|diagnoses) (?:.* |.*')?zenduty-bridge (.+)$`)
 
-// commandLines are those that a script runs, without the program's name, and whether it
+// scriptedCommands are those that a script runs, without the program's name, and whether it
 // has started a bridge by then.
-func commandLines(script string) map[string]bool {
+func scriptedCommands(script string) map[string]bool {
 	script, _, _ = strings.Cut(script, "\n-- ")
 	lines, live := map[string]bool{}, false
 	for line := range strings.Lines(script) {
