@@ -446,6 +446,34 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
+// Whoever reaches the embedded server may publish and delete: nobody else's machine does,
+// unless it has to say who it is.
+func TestEmbeddedServerBeyondLoopback(t *testing.T) {
+	const refused = "nats.listen: lets other machines publish webhooks and delete the stream"
+	for _, listen := range []string{":4222", "0.0.0.0:4222", "[::]:4222", "192.0.2.1:4222", "nats.example:4222"} {
+		for settings, want := range map[string]string{
+			"":                                  refused,
+			"credentials_file: testdata/ca.pem": refused, // which it cannot ask for
+			"user: u, password: p":              "",
+			"token: t":                          "",
+			"token_file: testdata/token.txt":    "",
+			"url: host":                         "", // and none is started
+		} {
+			file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{key: k}]}}\nnats: {listen: '"+listen+"', "+settings+"}\n")
+			_, err := Load(Flags{Config: &file}, nil)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s with %q: %v, want %q", listen, settings, err, want)
+			}
+		}
+	}
+	for _, listen := range []string{"127.0.0.1:4222", "127.1.2.3:0", "[::1]:4222", "localhost:4222", "[::ffff:127.0.0.1]:1"} {
+		file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{key: k}]}}\nnats: {listen: '"+listen+"'}\n")
+		if _, err := Load(Flags{Config: &file}, nil); err != nil {
+			t.Errorf("%s: %v", listen, err)
+		}
+	}
+}
+
 // A flag or variable takes the place of the file's line as well as of its value.
 func TestFaultNamesTheLayerThatGaveTheValue(t *testing.T) {
 	file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{name: a, key: x}, {name: b, key: y}]}}\nrelay: {window: 5}\n")

@@ -151,7 +151,9 @@ type Relay struct {
 	DrainTimeout time.Duration `yaml:"drain_timeout"` // for publishes under way at shutdown; 0: do not wait
 }
 
-// NATS says where webhooks go. At most one way to authenticate may be set.
+// NATS says where webhooks go. At most one way to authenticate may be set. The embedded
+// server asks for User and Password, or for Token, if they are set; beyond loopback they
+// must be.
 type NATS struct {
 	URL             string `yaml:"url"`    // servers, separated by commas; empty: the embedded server. Holds no credentials after Load
 	Listen          string `yaml:"listen"` // address of the embedded server, host:port; not used when URL is set

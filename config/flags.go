@@ -60,7 +60,7 @@ type Flags struct {
 	RelayDrainTimeout *string `name:"relay-drain-timeout" env:"ZENDUTY_BRIDGE_RELAY_DRAIN_TIMEOUT" setting:"relay.drain_timeout" group:"Relay" placeholder:"DURATION" help:"Time publishes under way have at shutdown."`
 
 	NATSURL                   *string `name:"nats-url" env:"NATS_URL" setting:"nats.url" group:"NATS" placeholder:"URL" help:"NATS servers, separated by commas. Without it the embedded server is used."`
-	NATSListen                *string `name:"nats-listen" env:"ZENDUTY_BRIDGE_NATS_LISTEN" setting:"nats.listen" group:"NATS" placeholder:"ADDRESS" help:"Address of the embedded NATS server."`
+	NATSListen                *string `name:"nats-listen" env:"ZENDUTY_BRIDGE_NATS_LISTEN" setting:"nats.listen" group:"NATS" placeholder:"ADDRESS" help:"Address of the embedded NATS server. Beyond loopback it needs a user or a token."`
 	NATSCredentialsFile       *string `name:"nats-creds" env:"NATS_CREDS" setting:"nats.credentials_file" group:"NATS" placeholder:"FILE" help:"NATS credentials file."`
 	NATSUser                  *string `name:"nats-user" env:"NATS_USER" setting:"nats.user" group:"NATS" placeholder:"NAME" help:"NATS user. Its password comes from NATS_PASSWORD or a file."`
 	NATSPasswordFile          *string `name:"nats-password-file" env:"NATS_PASSWORD_FILE" setting:"nats.password_file" group:"NATS" placeholder:"FILE" help:"File with the NATS user's password."`

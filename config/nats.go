@@ -131,6 +131,13 @@ func (n NATS) checkAuthentication(f *faults) {
 	}
 }
 
+// checkListen: whoever reaches the embedded server may publish, and delete the stream.
+func (n NATS) checkListen(f *faults) {
+	if isBeyond(n.Listen) && n.User == "" && n.Token.text == nil && n.TokenFile == "" {
+		f.add("nats.listen", "lets other machines publish webhooks and delete the stream; listen on a loopback address such as 127.0.0.1:4222, or set nats.user and nats.password, or nats.token, which the embedded server then asks for")
+	}
+}
+
 // check holds a stream against what nats-server 2.15 refuses (its checkStreamCfg).
 func (s Stream) check(f *faults) {
 	if s.Name == "" || len(s.Name) > maxNameLen || strings.ContainsFunc(s.Name, notInStreamName) {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -58,6 +59,7 @@ func (c Config) checkAddresses(f *faults) {
 	}
 	if c.NATS.URL == "" {
 		f.address("nats.listen", c.NATS.Listen)
+		c.NATS.checkListen(f)
 	}
 	if u, err := url.Parse(c.Admin); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
 		f.add("admin", "must be an http or https URL without credentials, such as http://127.0.0.1:8081")
@@ -311,6 +313,16 @@ func (f *faults) address(key, address string) {
 	if !isPort(port) {
 		f.add(key, "has no valid port; it must be a number from 0 to 65535")
 	}
+}
+
+// isBeyond tells whether other machines may reach what listens at a valid address.
+func isBeyond(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err != nil || !ip.Unmap().IsLoopback()
 }
 
 func isPort(text string) bool {

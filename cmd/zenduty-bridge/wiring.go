@@ -91,6 +91,7 @@ func newSources(c config.Config, log *slog.Logger) (map[string]*ingress.Source, 
 func embeddedOptions(c config.Config, log *slog.Logger) embedded.Options {
 	return embedded.Options{
 		Listen: c.NATS.Listen, StoreDir: filepath.Join(c.DataDir, "nats"),
+		User: c.NATS.User, Password: c.NATS.Password.Reveal(), Token: c.NATS.Token.Reveal(),
 		MaxPayload: int32(c.Ingress.MaxBodyBytes) + publisher.HeaderRoom, Logger: log,
 	}
 }
@@ -111,7 +112,7 @@ func publisherOptions(c config.Config, server *embedded.Server, log *slog.Logger
 	}
 	if server != nil {
 		o.URL, o.InProcess = server.URL(), server
-		return o, nil
+		c.NATS = config.NATS{User: c.NATS.User, Password: c.NATS.Password, Token: c.NATS.Token} // all that it asks for
 	}
 	o.Auth, err = natsAuth(c.NATS)
 	return o, err

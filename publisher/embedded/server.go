@@ -22,6 +22,9 @@ type Options struct {
 	Listen string
 	// StoreDir is where JetStream keeps its files.
 	StoreDir string
+	// User and Password, or Token, are asked for of every client, the program's own
+	// connection included; default none.
+	User, Password, Token string
 	// MaxPayload is the largest message in bytes, headers included; default 8 MiB.
 	MaxPayload int32
 	// Logger gets the server's warnings and errors; default slog.Default.
@@ -44,6 +47,7 @@ func Start(opts Options) (*Server, error) {
 	log := &logger{log: opts.Logger}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "zenduty-bridge", Host: host, Port: port,
+		Username: opts.User, Password: opts.Password, Authorization: opts.Token,
 		JetStream: true, StoreDir: opts.StoreDir, SyncAlways: true,
 		// The bridge watches the disk itself; a share of what is free at the
 		// start would be an arbitrary limit.

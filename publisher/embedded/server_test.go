@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -66,6 +67,37 @@ func TestSyncsAlways(t *testing.T) {
 	defer s.Close()
 	if config := s.JetStreamConfig(); !config.SyncAlways {
 		t.Errorf("JetStream would acknowledge before it syncs: %+v", config)
+	}
+}
+
+// With a user or a token, nobody comes in without.
+func TestAsksWhoComes(t *testing.T) {
+	for name, test := range map[string]struct {
+		opts         Options
+		right, wrong nats.Option
+	}{
+		"user":  {Options{User: "u", Password: "secret"}, nats.UserInfo("u", "secret"), nats.UserInfo("u", "sEcret")},
+		"token": {Options{Token: "secret"}, nats.Token("secret"), nats.Token("sEcret")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.opts.Listen, test.opts.StoreDir, test.opts.Logger = "127.0.0.1:0", t.TempDir(), quiet
+			s, err := Start(test.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, who := range []nats.Option{nats.Name("nobody"), test.wrong} {
+				if nc, err := nats.Connect(s.URL(), who); !errors.Is(err, nats.ErrAuthorization) {
+					nc.Close()
+					t.Errorf("let in: %v", err)
+				}
+			}
+			for _, way := range []nats.Option{nats.Name("by TCP"), nats.InProcessServer(s)} {
+				if _, err := connect(t, s, way, test.right).AccountInfo(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 
