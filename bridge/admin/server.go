@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"container/list"
 	"context"
 	"log/slog"
 	"net"
@@ -52,8 +53,10 @@ func New(ready func() error, opts Options) *Server {
 		mux.Handle("GET /debug/pprof/trace", access.read(pprof.Trace))
 	}
 	mux.Handle("/api/", newAPI(opts.API.routes(), access))
+	open := connections{places: map[net.Conn]*list.Element{}}
 	return &Server{access: access, http: &http.Server{
 		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		MaxHeaderBytes: maxHeaderBytes, ConnState: open.note,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,11 @@ func serve(t *testing.T, ready func() error, opts Options) string {
 
 func serveOn(t *testing.T, l net.Listener, ready func() error, opts Options) string {
 	t.Helper()
-	s := New(ready, opts)
+	return run(t, l, New(ready, opts))
+}
+
+func run(t *testing.T, l net.Listener, s *Server) string {
+	t.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -94,6 +99,70 @@ func TestBeyond(t *testing.T) {
 		response.Body.Close()
 		if response.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
+		}
+	}
+}
+
+// Whoever opens connections for nothing keeps nobody out, and takes no more of them than
+// there may be: the oldest make way.
+func TestConnections(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(func() error { return nil }, Options{})
+	s.http.ReadTimeout = 0 // which would close them as well
+	url := run(t, l, s)
+	const tooMany = 20
+	var open []net.Conn
+	for n := range maxConnections + tooMany {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		open = append(open, c)
+		if n > maxConnections { // a header that never ends
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 3 {
+		if status, text := request(t, http.MethodGet, url+"/readyz"); status != http.StatusOK {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	ends := func(c net.Conn, within time.Duration) bool {
+		_ = c.SetReadDeadline(time.Now().Add(within))
+		_, err := c.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	for n, c := range open[:tooMany] {
+		if !ends(c, 20*time.Second) {
+			t.Fatalf("connection %d of %d is open still", n, len(open))
+		}
+	}
+	if ends(open[len(open)-1], 10*time.Millisecond) {
+		t.Error("the newest made way")
+	}
+}
+
+func TestHeaderSize(t *testing.T) {
+	url := serve(t, func() error { return nil }, Options{})
+	for size, want := range map[int]int{maxHeaderBytes - 1024: http.StatusOK, maxHeaderBytes + 8192: http.StatusRequestHeaderFieldsTooLarge} {
+		r, err := http.NewRequest(http.MethodGet, url+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Padding", strings.Repeat("x", size))
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("a header of %d bytes: %d, want %d", size, response.StatusCode, want)
 		}
 	}
 }
