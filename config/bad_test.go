@@ -54,7 +54,7 @@ var badFiles = map[string][]string{
 		"5: admin_token: " + wantSecret,
 	},
 	"alias_of_itself": {
-		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
+		"1: x: unknown setting; known here: listen, admin_listen, admin, admin_pprof, admin_open_metrics, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
 		"4: sources.zenduty: unknown setting in column 3; known here: signature, keys, basic_auth, allow, max_age",
 	},
 	"answer_deadline_zero": {
@@ -359,7 +359,7 @@ var badFiles = map[string][]string{
 		"7: sources.zenduty.basic_auth: unknown setting in column 7; known here: username, password, password_file",
 	},
 	"unknown_section": {
-		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
+		"5: spol: unknown setting; known here: listen, admin_listen, admin, admin_pprof, admin_open_metrics, data_dir, admin_token, admin_token_file, admin_tls, admin_ca_file, tls, acme, sources, ingress, spool, relay, nats, audit, services, log",
 	},
 	"unknown_setting": {
 		"6: spool.max_size: unknown setting; known here: max_bytes, retention, ballast_bytes",

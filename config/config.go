@@ -49,7 +49,9 @@ type Config struct {
 	AdminListen string `yaml:"admin_listen"` // address of health, metrics and the operator's API, host:port
 	Admin       string `yaml:"admin"`        // URL at which commands reach the operator's API of a running bridge
 	AdminPprof  bool   `yaml:"admin_pprof"`  // the operator's address serves profiles of the running program
-	DataDir     string `yaml:"data_dir"`     // directory of the spool and of the embedded NATS server
+	// AdminOpenMetrics shows metrics to other machines without TLS and AdminToken.
+	AdminOpenMetrics bool   `yaml:"admin_open_metrics"`
+	DataDir          string `yaml:"data_dir"` // directory of the spool and of the embedded NATS server
 
 	// AdminToken is asked for by calls to the operator's API that change something or
 	// show a webhook's body. The empty one is none: they are then answered on loopback

@@ -13,12 +13,13 @@ import "reflect"
 // --spool-max-bytes and ZENDUTY_BRIDGE_SPOOL_MAX_BYTES), except where the nats
 // command has a name for it.
 type Flags struct {
-	Config      *string `name:"config" env:"ZENDUTY_BRIDGE_CONFIG" placeholder:"FILE" help:"Configuration file (YAML)."`
-	Listen      *string `name:"listen" env:"ZENDUTY_BRIDGE_LISTEN" setting:"listen" placeholder:"ADDRESS" help:"Address of the webhook endpoint."`
-	AdminListen *string `name:"admin-listen" env:"ZENDUTY_BRIDGE_ADMIN_LISTEN" setting:"admin_listen" placeholder:"ADDRESS" help:"Address of health, metrics and the operator's API."`
-	Admin       *string `name:"admin" env:"ZENDUTY_BRIDGE_ADMIN" setting:"admin" placeholder:"URL" help:"Where commands reach a running bridge."`
-	AdminPprof  *string `name:"admin-pprof" env:"ZENDUTY_BRIDGE_ADMIN_PPROF" setting:"admin_pprof" placeholder:"BOOL" help:"true: serve profiles of the program under /debug/pprof/ of the operator's address."`
-	DataDir     *string `name:"data-dir" env:"ZENDUTY_BRIDGE_DATA_DIR" setting:"data_dir" placeholder:"DIR" help:"Directory of the spool and of the embedded NATS server."`
+	Config           *string `name:"config" env:"ZENDUTY_BRIDGE_CONFIG" placeholder:"FILE" help:"Configuration file (YAML)."`
+	Listen           *string `name:"listen" env:"ZENDUTY_BRIDGE_LISTEN" setting:"listen" placeholder:"ADDRESS" help:"Address of the webhook endpoint."`
+	AdminListen      *string `name:"admin-listen" env:"ZENDUTY_BRIDGE_ADMIN_LISTEN" setting:"admin_listen" placeholder:"ADDRESS" help:"Address of health, metrics and the operator's API."`
+	Admin            *string `name:"admin" env:"ZENDUTY_BRIDGE_ADMIN" setting:"admin" placeholder:"URL" help:"Where commands reach a running bridge."`
+	AdminPprof       *string `name:"admin-pprof" env:"ZENDUTY_BRIDGE_ADMIN_PPROF" setting:"admin_pprof" placeholder:"BOOL" help:"true: serve profiles of the program under /debug/pprof/ of the operator's address."`
+	AdminOpenMetrics *string `name:"admin-open-metrics" env:"ZENDUTY_BRIDGE_ADMIN_OPEN_METRICS" setting:"admin_open_metrics" placeholder:"BOOL" help:"true: show /metrics of the operator's address to other machines without TLS and token."`
+	DataDir          *string `name:"data-dir" env:"ZENDUTY_BRIDGE_DATA_DIR" setting:"data_dir" placeholder:"DIR" help:"Directory of the spool and of the embedded NATS server."`
 
 	AdminTokenFile *string `name:"admin-token-file" env:"ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE" setting:"admin_token_file" placeholder:"FILE" help:"File with the token of the operator's API. ZENDUTY_BRIDGE_ADMIN_TOKEN gives the token itself."`
 

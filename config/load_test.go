@@ -113,7 +113,7 @@ var samples = map[string]string{
 	"ingress.max_header_bytes": "8KiB", "ingress.max_connections": "5", "ingress.max_connections_per_address": "5",
 	"ingress.max_concurrent_requests": "5", "ingress.max_unverified_bytes": "32MiB", "ingress.trusted_proxies": "10.0.0.0/8,::1",
 	"ingress.failed_auth_burst": "2", "ingress.lame_duck": "0s", "spool.max_bytes": "1GB", "spool.retention": "1h",
-	"spool.ballast_bytes": "16MiB", "admin_pprof": "true", "relay.window": "1", "relay.ack_timeout": "1s", "relay.backoff_min": "1s",
+	"spool.ballast_bytes": "16MiB", "admin_pprof": "true", "admin_open_metrics": "true", "relay.window": "1", "relay.ack_timeout": "1s", "relay.backoff_min": "1s",
 	"relay.backoff_max": "1m", "relay.drain_timeout": "0s", "nats.url": "tls://nats", "nats.listen": "127.0.0.1:3",
 	"nats.credentials_file": exampleFile, "nats.user": "u", "nats.password_file": "testdata/secret.txt",
 	"nats.token_file": "testdata/secret.txt", "nats.nkey_seed_file": exampleFile,

@@ -239,7 +239,7 @@ func speakToAdmin(t *testing.T, b *bridgeProcess) (answers []int) {
 // that was made to resolve to the bridge: with the headers that browsers send.
 func TestBrowsers(t *testing.T) {
 	t.Parallel()
-	b := startBridge(t, t.TempDir())
+	b := startBridge(t, t.TempDir(), "--admin-pprof", "true")
 	host := strings.TrimPrefix(b.admin, "http://")
 	const retry, replays, status = "/api/v1/quarantine/0123456789abcdefghijklmnopqrstuv/retry", "/api/v1/replays", "/api/v1/status"
 	for name, test := range map[string]struct {
@@ -252,12 +252,18 @@ func TestBrowsers(t *testing.T) {
 		"of another port of this machine": {"POST", replays, host, http.Header{"Origin": {"http://127.0.0.1:3000"}, "Sec-Fetch-Site": {"same-site"}}, 403},
 		"of a sandbox":                    {"POST", replays, host, http.Header{"Origin": {"null"}}, 403},
 		"of an old browser":               {"POST", replays, host, http.Header{"Origin": {"http://evil.example"}}, 403},
-		"a preflight":                     {"OPTIONS", replays, host, http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}}, 405},
+		"a preflight":                     {"OPTIONS", replays, host, http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"POST"}}, 403},
+		"an image that is a search":       {"GET", "/api/v1/webhooks?number=5", host, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}, 403},
+		"a link to profiles":              {"GET", "/debug/pprof/profile", host, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}, 403},
+		"a frame of metrics":              {"GET", "/metrics", host, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"iframe"}}, 403},
+		"metrics by such a name":          {"GET", "/metrics", "evil.example:8081", nil, 403},
+		"profiles by such a name":         {"GET", "/debug/pprof/heap", "evil.example:8081", nil, 403},
+		"health by a proxy's name for it": {"GET", "/readyz", "bridge.example", nil, 200},
 		"a name made to resolve here":     {"GET", status, "evil.example:8081", http.Header{"Sec-Fetch-Site": {"same-origin"}}, 403},
 		"and a POST to it":                {"POST", replays, "evil.example:8081", http.Header{"Origin": {"http://evil.example:8081"}, "Sec-Fetch-Site": {"same-origin"}}, 403},
 		"the address bar":                 {"GET", status, host, http.Header{"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}}, 200},
 		"no browser":                      {"POST", retry, host, nil, 404},
-		"profiles":                        {"GET", "/debug/pprof/", host, nil, 404},
+		"profiles":                        {"GET", "/debug/pprof/", host, nil, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := http.NewRequest(test.method, b.admin+test.path, strings.NewReader("{}"))

@@ -14,16 +14,55 @@ import (
 // access decides who may call what. From this machine reads are open; guarded routes
 // need the token where there is one, and where there is none the server must listen on
 // loopback and nowhere else. From beyond it everything needs the token, and TLS, which
-// keeps the token from others.
+// keeps the token from others; but for health, and for metrics if they are to be open.
 type access struct {
-	token    atomic.Pointer[[sha256.Size]byte] // its hash; nil where there is none
-	loopback atomic.Bool                       // the server listens there, and nowhere else
+	token       atomic.Pointer[[sha256.Size]byte] // its hash; nil where there is none
+	loopback    atomic.Bool                       // the server listens there, and nowhere else
+	openMetrics bool
+	*refusals
 }
 
-func newAccess(token string) *access {
-	a := &access{}
-	a.setToken(token)
+func newAccess(opts Options) *access {
+	a := &access{openMetrics: opts.OpenMetrics, refusals: newRefusals(opts.Logger, opts.Registerer)}
+	a.setToken(opts.Token)
 	return a
+}
+
+// read lets in who may read the API.
+func (a *access) read(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.permits(r, false); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// metrics lets in who may read metrics.
+func (a *access) metrics(next http.Handler) http.Handler {
+	guarded := a.read(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.openMetrics && !fromHere(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// ownPages lets no page of another origin ask for anything in the operator's browser: a
+// read costs the bridge work, too, of which the page need not see the result.
+func (a *access) ownPages(next http.Handler) http.Handler {
+	origins := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asIfPosted := &http.Request{Method: http.MethodPost, Host: r.Host, Header: r.Header, URL: r.URL} // which lets no read pass
+		if err := origins.Check(asIfPosted); err != nil {
+			a.refuse(w, r, errCrossOrigin)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (a *access) setToken(token string) {
@@ -39,7 +78,7 @@ var (
 	errNoToken    = errors.New("this call needs the bridge's admin token: Authorization: Bearer <token>; commands take it from ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE")
 	errWrongToken = errors.New("that is not the bridge's admin token: ZENDUTY_BRIDGE_ADMIN_TOKEN or ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE must be as the bridge has it")
 	errExposed    = errors.New("this call changes something or shows a webhook's body, and the bridge's admin address can be reached from beyond its machine: set admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or admin_listen to a loopback address")
-	errBeyond     = errors.New("from beyond its machine the bridge answers this only over TLS and with a token: set admin_tls (ZENDUTY_BRIDGE_ADMIN_TLS_CERT_FILE and _KEY_FILE) and admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or ask on that machine; /metrics, /healthz and /readyz are open")
+	errBeyond     = errors.New("from beyond its machine the bridge answers this only over TLS and with a token: set admin_tls (ZENDUTY_BRIDGE_ADMIN_TLS_CERT_FILE and _KEY_FILE) and admin_token (ZENDUTY_BRIDGE_ADMIN_TOKEN), or ask on that machine; /healthz and /readyz are open, and /metrics with admin_open_metrics (ZENDUTY_BRIDGE_ADMIN_OPEN_METRICS)")
 	errHost       = errors.New("the Host header is neither an IP address nor localhost: address the bridge as http://127.0.0.1:<port>, or send the admin token")
 )
 

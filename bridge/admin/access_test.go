@@ -57,7 +57,7 @@ func TestAccess(t *testing.T) {
 		{"from nowhere", "t", &net.UnixAddr{Name: "s", Net: "unix"}, "@", false, "localhost", "Bearer t", true, errBeyond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a := newAccess(test.token)
+			a := newAccess(Options{Token: test.token})
 			a.listens(test.at)
 			r := &http.Request{Host: test.host, Header: http.Header{}, RemoteAddr: test.from}
 			r.Header.Set("Authorization", test.header)
@@ -73,7 +73,7 @@ func TestAccess(t *testing.T) {
 
 // Another token takes the place of the one before at once, and so does none.
 func TestTokenIsReplaced(t *testing.T) {
-	a := newAccess("old")
+	a := newAccess(Options{Token: "old"})
 	a.listens(&net.TCPAddr{IP: net.IPv4zero})
 	permits := func(token string) error {
 		return a.permits(&http.Request{Host: "127.0.0.1", RemoteAddr: "127.0.0.1:1024", Header: http.Header{"Authorization": {"Bearer " + token}}}, true)

@@ -60,9 +60,7 @@ func newAPI(routes []route, access *access) http.Handler {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { answerError(w, errNoRoute) })
-	browsers := http.NewCrossOriginProtection()
-	browsers.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answerError(w, errCrossOrigin) }))
-	return browsers.Handler(mux)
+	return mux
 }
 
 func (one route) handler(access *access) http.HandlerFunc {
@@ -71,11 +69,11 @@ func (one route) handler(access *access) http.HandlerFunc {
 		defer cancel()
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		err := access.permits(r, one.guarded)
-		if err == nil {
-			err = one.handle(w, r.WithContext(ctx))
+		if err := access.permits(r, one.guarded); err != nil {
+			access.refuse(w, r, err)
+			return
 		}
-		if err != nil {
+		if err := one.handle(w, r.WithContext(ctx)); err != nil {
 			answerError(w, err)
 		}
 	}

@@ -132,7 +132,7 @@ var calls = []call{
 	{method: "GET", path: "/openapi.yaml", status: 200},
 	{method: "GET", path: "/openapi.yaml", host: "evil.example", status: 403},
 	{method: "GET", path: "/status", status: 200},
-	{method: "GET", path: "/status", header: evil, status: 200},
+	{method: "GET", path: "/status", header: evil, status: 403},
 	{method: "GET", path: "/status", token: "secret", status: 200},
 	{method: "GET", path: "/status", token: "secret", host: "bridge.example", status: 403},
 	{method: "GET", path: "/status", token: "secret", header: bearer, host: "bridge.example", status: 200},

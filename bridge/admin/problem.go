@@ -22,7 +22,7 @@ var (
 	errBadRequest  = errors.New("bad request")
 	errNoRoute     = errors.New("no such route; the API is described at " + apiPrefix + "/openapi.yaml")
 	errMethod      = errors.New("this route does not take that method")
-	errCrossOrigin = errors.New("a page of another origin asks for that")
+	errCrossOrigin = errors.New("a page of another origin asks for that: type the address, or copy it into the browser's address bar")
 )
 
 // problems is how errors are answered, first match wins; others are 500.

@@ -17,11 +17,13 @@ import (
 
 // Options for New; the zero value of each is its default.
 type Options struct {
-	Gatherer prometheus.Gatherer // what /metrics shows; default none
-	Pprof    bool                // serve net/http/pprof's profiles; default not
-	API      API                 // what answers /api/v1
-	Token    string              // asked for by what changes something or shows a body; "" none: then only on loopback
-	Logger   *slog.Logger        // default slog.Default
+	Gatherer    prometheus.Gatherer   // what /metrics shows; default none
+	OpenMetrics bool                  // shows it to other machines without TLS and token; default not
+	Pprof       bool                  // serve net/http/pprof's profiles; default not
+	API         API                   // what answers /api/v1
+	Token       string                // asked for by what changes something or shows a body; "" none: then only on loopback
+	Logger      *slog.Logger          // default slog.Default
+	Registerer  prometheus.Registerer // default none
 }
 
 // Server answers /healthz, /readyz, /metrics and /api/v1.
@@ -42,34 +44,23 @@ func New(ready func() error, opts Options) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, ready()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
+	access := newAccess(opts)
+	mux.Handle("GET /metrics", access.metrics(promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn), EnableOpenMetrics: true,
-	}))
-	access := newAccess(opts.Token)
+	})))
 	if opts.Pprof {
-		mux.Handle("GET /debug/pprof/", access.read(pprof.Index)) // and the profiles by name
-		mux.Handle("GET /debug/pprof/profile", access.read(pprof.Profile))
-		mux.Handle("GET /debug/pprof/symbol", access.read(pprof.Symbol))
-		mux.Handle("GET /debug/pprof/trace", access.read(pprof.Trace))
+		mux.Handle("GET /debug/pprof/", access.read(http.HandlerFunc(pprof.Index))) // and the profiles by name
+		mux.Handle("GET /debug/pprof/profile", access.read(http.HandlerFunc(pprof.Profile)))
+		mux.Handle("GET /debug/pprof/symbol", access.read(http.HandlerFunc(pprof.Symbol)))
+		mux.Handle("GET /debug/pprof/trace", access.read(http.HandlerFunc(pprof.Trace)))
 	}
 	mux.Handle("/api/", newAPI(opts.API.routes(), access))
 	open := connections{places: map[net.Conn]*list.Element{}}
 	return &Server{access: access, http: &http.Server{
-		Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		Handler: access.ownPages(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: maxHeaderBytes, ConnState: open.note,
 		ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
 	}}
-}
-
-// read permits h as it does a read of the API.
-func (a *access) read(h http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := a.permits(r, false); err != nil {
-			answerError(w, err)
-			return
-		}
-		h(w, r)
-	})
 }
 
 // answer is "ok" with 200, or the reason with 503.

@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -80,26 +82,118 @@ func serveBeyond(t *testing.T, secure bool, opts Options) string {
 	return serveOn(t, beyond{l, secure}, func() error { return nil }, opts)
 }
 
-// From another machine health and metrics are open, and nothing else without TLS.
+// ask is a GET with a header, and with a Host unless that is empty.
+func ask(t *testing.T, url, host string, header http.Header) (status int, text string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host, r.Header = host, header
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+// guardedPaths are all but health.
+var guardedPaths = []string{
+	"/metrics", "/api/v1/status", "/api/v1/webhooks?number=5", "/api/v1/webhooks/" + anID + "/body", "/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/profile?seconds=1", "/debug/pprof/trace?seconds=1",
+}
+
+// From another machine health is open, and nothing else without TLS and the token, but
+// for metrics on purpose.
 func TestBeyond(t *testing.T) {
-	url := serveBeyond(t, false, Options{API: wholeAPI(nil), Pprof: true, Token: "secret"})
-	for path, want := range map[string]int{
-		"/healthz": 200, "/readyz": 200, "/metrics": 200,
-		"/api/v1/status": 403, "/api/v1/webhooks?number=5": 403, "/api/v1/webhooks/" + anID + "/body": 403, "/debug/pprof/": 403, "/debug/pprof/heap": 403,
+	for _, test := range []struct {
+		name         string
+		secure, open bool
+		header       http.Header
+		want         int // but of health
+	}{
+		{"plain", false, false, nil, 403},
+		{"plain, with the token", false, false, bearer, 403}, // which is not even looked at
+		{"TLS without the token", true, false, nil, 401},
+		{"TLS and the token", true, false, bearer, 200},
+		{"plain, with open metrics", false, true, nil, 403},
+		{"TLS without the token, with open metrics", true, true, nil, 401},
 	} {
-		r, err := http.NewRequest(http.MethodGet, url+path, nil)
-		if err != nil {
-			t.Fatal(err)
+		t.Run(test.name, func(t *testing.T) {
+			url := serveBeyond(t, test.secure, Options{API: wholeAPI(nil), Pprof: true, Token: "secret", OpenMetrics: test.open})
+			for _, path := range append(guardedPaths, "/healthz", "/readyz") {
+				want := test.want
+				if path == "/healthz" || path == "/readyz" || test.open && path == "/metrics" {
+					want = 200
+				}
+				if status, text := ask(t, url+path, "bridge:8081", test.header); status != want {
+					t.Errorf("%s: %d %s, want %d", path, status, text, want)
+				}
+			}
+		})
+	}
+}
+
+// A page that an operator looks at can neither read nor have anything done: what it asks
+// for by the bridge's address is known by its origin, and by a name of its own that was
+// made to resolve here, by the name.
+func TestPagesOfOthers(t *testing.T) {
+	const name = "evil.example:8081"
+	for what, test := range map[string]struct {
+		host   string
+		header http.Header
+	}{
+		"an image":                  {"", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"no-cors"}}},
+		"a link":                    {"", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"navigate"}}},
+		"another port here":         {"", http.Header{"Sec-Fetch-Site": {"same-site"}}},
+		"a script of old":           {"", http.Header{"Origin": {"http://evil.example"}}},
+		"a sandbox":                 {"", http.Header{"Origin": {"null"}}},
+		"by a name":                 {name, nil},
+		"by a name, as its own":     {name, http.Header{"Origin": {"http://" + name}, "Sec-Fetch-Site": {"same-origin"}}},
+		"by a name, in the address": {name, http.Header{"Sec-Fetch-Site": {"none"}}},
+	} {
+		for _, open := range []bool{false, true} {
+			url := serve(t, func() error { return nil }, Options{API: wholeAPI(nil), Pprof: true, OpenMetrics: open})
+			for _, path := range guardedPaths {
+				if status, text := ask(t, url+path, test.host, test.header); status != http.StatusForbidden {
+					t.Errorf("%s, %s: %d %s", what, path, status, text)
+				}
+			}
 		}
-		r.Header = bearer // which is not even looked at
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
+	}
+}
+
+// Who is not let in is in the log and in the metrics, and what they showed is not.
+func TestRefusalsAreToldAndCounted(t *testing.T) {
+	var log bytes.Buffer
+	registry := prometheus.NewRegistry()
+	url := serve(t, func() error { return nil }, Options{
+		API: wholeAPI(nil), Token: "secret", Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	began := time.Now()
+	for range 30 {
+		ask(t, url+"/api/v1/webhooks/"+anID+"/body?q=query-of-one", "", http.Header{"Authorization": {"Bearer guess-of-one"}})
+	}
+	ask(t, url+"/api/v1/webhooks/"+anID+"/body", "", nil)
+	ask(t, url+"/api/v1/status", "", evil)
+	_, metrics := ask(t, url+"/metrics", "", nil)
+	for reason, want := range map[string]string{"wrong_token": "30", "no_token": "1", "cross_origin": "1", "host": "0"} {
+		if line := `zenduty_bridge_admin_refusals_total{reason="` + reason + `"} ` + want + "\n"; !strings.Contains(metrics, line) {
+			t.Errorf("no %s in\n%s", line, metrics)
 		}
-		response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s: %d, want %d", path, response.StatusCode, want)
-		}
+	}
+	if lines := strings.Count(log.String(), "refused"); lines < 10 || lines > 11+int(time.Since(began)/time.Second) {
+		t.Errorf("%d lines of 32 refusals:\n%s", lines, &log)
+	}
+	if !strings.Contains(log.String(), `reason=wrong_token remote=127.0.0.1:`) || !strings.Contains(log.String(), `route="GET /api/v1/webhooks/{id}/body"`) {
+		t.Errorf("who was refused is not told: %s", &log)
+	}
+	if strings.Contains(log.String(), "of-one") {
+		t.Errorf("what was shown is told: %s", &log)
 	}
 }
 

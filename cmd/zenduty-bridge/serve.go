@@ -141,7 +141,8 @@ func (s *service) start() error {
 	s.ingress = ingress.New(s.bridge, sources, ingressOptions(s.cfg, s.certificates.ingressTLS(), s.log, s.registry, s.tracerProvider()))
 	s.auditor = health.NewAuditor(s.auditorOptions())
 	s.admin = admin.New(s.readiness, admin.Options{
-		Gatherer: s.registry, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(), Logger: s.log,
+		Gatherer: s.registry, OpenMetrics: s.cfg.AdminOpenMetrics, Pprof: s.cfg.AdminPprof, Token: s.cfg.AdminToken.Reveal(),
+		Logger: s.log, Registerer: s.registry,
 		API: admin.API{Status: s, Webhooks: s.bridge, Quarantine: s.bridge, Audit: s.auditor, Replays: s.replays},
 	})
 	s.registry.MustRegister(s.readyMetric())
