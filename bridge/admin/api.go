@@ -73,9 +73,14 @@ func (one route) handler(access *access) http.HandlerFunc {
 			access.refuse(w, r, err)
 			return
 		}
-		if err := one.handle(w, r.WithContext(ctx)); err != nil {
-			answerError(w, err)
+		err := one.handle(w, r.WithContext(ctx))
+		if err == nil {
+			return
 		}
+		if r.Context().Err() == nil && problemOf(err).detail != "" {
+			access.log.Error("an operator's request failed", "route", r.Pattern, "error", err)
+		}
+		answerError(w, err)
 	}
 }
 

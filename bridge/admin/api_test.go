@@ -1,12 +1,16 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +261,77 @@ func (c call) run(t *testing.T, d *described) {
 		t.Errorf("%d %s, want %d", response.StatusCode, body, c.status)
 	}
 	d.check(t, c.method, c.path, response, body)
+}
+
+// An answer about a fault of the bridge's own has fixed words; the log has the fault.
+func TestFaultsAreForTheLog(t *testing.T) {
+	for _, fault := range []error{errors.New("open /secret/place"), fmt.Errorf("%w: /secret/place", spool.ErrFailed), fmt.Errorf("%w: /secret/place", spool.ErrDamaged), fmt.Errorf("read /secret/place: %w", context.DeadlineExceeded)} {
+		var log bytes.Buffer
+		url := serve(t, func() error { return nil }, Options{API: wholeAPI(fault), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		status, text := request(t, http.MethodGet, url+"/api/v1/webhooks?number=5")
+		if status < 500 || strings.Contains(text, "secret") || !strings.Contains(text, `"detail":"`) {
+			t.Errorf("%v: %d %s", fault, status, text)
+		}
+		if !strings.Contains(log.String(), "/secret/place") || !strings.Contains(log.String(), "GET /api/v1/webhooks") {
+			t.Errorf("%v is not in the log: %s", fault, &log)
+		}
+	}
+}
+
+// searched tells of each trace that is asked for, and lets it end on command.
+type searched struct {
+	Webhooks
+	begun chan string
+	end   chan struct{}
+}
+
+func (s searched) Trace(_ context.Context, q bridge.Query) (bridge.Trace, error) {
+	s.begun <- cmp.Or(q.ID, q.Incident, strconv.FormatInt(q.Number, 10))
+	<-s.end
+	return bridge.Trace{}, nil
+}
+
+// One search goes over the whole spool at a time; a look for an id is none.
+func TestOneSearchAtATime(t *testing.T) {
+	s := searched{begun: make(chan string, 3), end: make(chan struct{})}
+	handle := webhookRoutes(s)[0].handle
+	ended := make(chan error, 3)
+	begin := func(query string) {
+		go func() {
+			ended <- handle(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/?"+query, nil))
+		}()
+	}
+	await := func(want string) {
+		t.Helper()
+		select {
+		case got := <-s.begun:
+			if got != want {
+				t.Errorf("%s is begun, want %s", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s is not begun", want)
+		}
+	}
+	begin("number=5")
+	await("5")
+	begin("incident=i")
+	begin("id=x")
+	await("x")
+	impatient, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	r := httptest.NewRequestWithContext(impatient, http.MethodGet, "/?number=6", nil)
+	if err := handle(httptest.NewRecorder(), r); problemOf(err).status != http.StatusServiceUnavailable {
+		t.Errorf("a search that could not wait: %v", err)
+	}
+	s.end <- struct{}{}
+	s.end <- struct{}{}
+	await("i")
+	s.end <- struct{}{}
+	for range 3 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // What is no route, or not with that method, is told in the same form.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"` // what is wrong, and the remedy
 }
 
+// ErrStopping is why a bridge that was told to stop is not ready.
+var ErrStopping = errors.New("stopping")
+
 var (
 	errBadRequest  = errors.New("bad request")
 	errNoRoute     = errors.New("no such route; the API is described at " + apiPrefix + "/openapi.yaml")
@@ -25,53 +29,66 @@ var (
 	errCrossOrigin = errors.New("a page of another origin asks for that: type the address, or copy it into the browser's address bar")
 )
 
-// problems is how errors are answered, first match wins; others are 500.
-var problems = []struct {
+// problem is how an error is answered. The text of a fault of the bridge's own may have
+// paths in it: detail is what is told in its place, and the log has the rest.
+type problem struct {
 	err    error
 	status int
-}{
-	{errBadRequest, http.StatusBadRequest},
-	{bridge.ErrBadID, http.StatusBadRequest},
-	{bridge.ErrBadReplay, http.StatusBadRequest},
-	{errNoToken, http.StatusUnauthorized},
-	{errWrongToken, http.StatusUnauthorized},
-	{errExposed, http.StatusForbidden},
-	{errBeyond, http.StatusForbidden},
-	{errHost, http.StatusForbidden},
-	{errCrossOrigin, http.StatusForbidden},
-	{errNoRoute, http.StatusNotFound},
-	{bridge.ErrNotHeld, http.StatusNotFound},
-	{bridge.ErrNotQuarantined, http.StatusNotFound},
-	{bridge.ErrNoReplay, http.StatusNotFound},
-	{bridge.ErrReplayRuns, http.StatusConflict},
-	{bridge.ErrReplayDone, http.StatusConflict},
-	{errMethod, http.StatusMethodNotAllowed},
-	{bridge.ErrUnkeyable, http.StatusConflict},
-	{spool.ErrClosed, http.StatusServiceUnavailable},
-	{spool.ErrFailed, http.StatusServiceUnavailable},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable},
-	{context.Canceled, http.StatusServiceUnavailable}, // nobody is there to read it
+	detail string // "": the error's own text
 }
 
-func statusOf(err error) int {
+// problems, first match wins.
+var problems = []problem{
+	{errBadRequest, http.StatusBadRequest, ""},
+	{bridge.ErrBadID, http.StatusBadRequest, ""},
+	{bridge.ErrBadReplay, http.StatusBadRequest, ""},
+	{errNoToken, http.StatusUnauthorized, ""},
+	{errWrongToken, http.StatusUnauthorized, ""},
+	{errExposed, http.StatusForbidden, ""},
+	{errBeyond, http.StatusForbidden, ""},
+	{errHost, http.StatusForbidden, ""},
+	{errCrossOrigin, http.StatusForbidden, ""},
+	{errNoRoute, http.StatusNotFound, ""},
+	{bridge.ErrNotHeld, http.StatusNotFound, ""},
+	{bridge.ErrNotQuarantined, http.StatusNotFound, ""},
+	{bridge.ErrNoReplay, http.StatusNotFound, ""},
+	{bridge.ErrReplayRuns, http.StatusConflict, ""},
+	{bridge.ErrReplayDone, http.StatusConflict, ""},
+	{errMethod, http.StatusMethodNotAllowed, ""},
+	{bridge.ErrUnkeyable, http.StatusConflict, ""},
+	{ErrStopping, http.StatusServiceUnavailable, "the bridge is stopping"},
+	{spool.ErrFull, http.StatusServiceUnavailable, "the spool or its disk is full"},
+	{spool.ErrClosed, http.StatusServiceUnavailable, "the spool is closed: the bridge is stopping"},
+	{spool.ErrFailed, http.StatusServiceUnavailable, "the spool has failed: the bridge's log says how"},
+	{spool.ErrDamaged, http.StatusInternalServerError, "the spool is damaged: the bridge's log says where, and zenduty-bridge spool verify what else is"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "it was not done within the time that an answer has"},
+	{context.Canceled, http.StatusServiceUnavailable, "the request was given up"}, // nobody is there to read it
+}
+
+func problemOf(err error) problem {
 	for _, p := range problems {
 		if errors.Is(err, p.err) {
-			return p.status
+			return p
 		}
 	}
-	return http.StatusInternalServerError
+	return problem{status: http.StatusInternalServerError, detail: "a fault of the bridge itself: its log says more"}
 }
 
-// answerError is the one place that makes an answer of an error. Its text is told:
-// whoever may ask is an operator.
+// retryAfter is when to come again after a 503, in seconds.
+const retryAfter = "5"
+
+// answerError is the one place that makes an answer of an error.
 func answerError(w http.ResponseWriter, err error) {
-	status := statusOf(err)
+	p := problemOf(err)
 	w.Header().Set("Content-Type", "application/problem+json")
-	if status == http.StatusUnauthorized {
+	switch p.status {
+	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="zenduty-bridge"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", retryAfter)
 	}
-	w.WriteHeader(status)
+	w.WriteHeader(p.status)
 	_ = json.NewEncoder(w).Encode(Problem{ // the asker may be gone
-		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: err.Error(),
+		Type: "about:blank", Title: http.StatusText(p.status), Status: p.status, Detail: cmp.Or(p.detail, err.Error()),
 	})
 }

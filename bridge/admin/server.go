@@ -63,14 +63,15 @@ func New(ready func() error, opts Options) *Server {
 	}}
 }
 
-// answer is "ok" with 200, or the reason with 503.
+// answer is "ok" with 200, or the reason with 503, in words that tell anybody no more
+// than that.
 func answer(w http.ResponseWriter, reason error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	text := "ok"
 	if reason != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		text = reason.Error()
+		text = problemOf(reason).detail
 	}
 	_, _ = w.Write([]byte(text + "\n")) // the asker may be gone
 }

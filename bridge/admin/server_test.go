@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/zenduty-bridge/zenduty-bridge/bridge/spool"
 )
 
 // serve runs a server on a free port and returns its URL.
@@ -287,9 +290,12 @@ func TestHealth(t *testing.T) {
 		text       string
 	}{
 		{"lives", "/healthz", nil, 200, "ok\n"},
-		{"lives, though it takes nothing", "/healthz", errors.New("spool is full"), 200, "ok\n"},
+		{"lives, though it takes nothing", "/healthz", spool.ErrFull, 200, "ok\n"},
 		{"ready", "/readyz", nil, 200, "ok\n"},
-		{"not ready, and why", "/readyz", errors.New("spool is full"), 503, "spool is full\n"},
+		{"full", "/readyz", fmt.Errorf("%w: less than 5 bytes are free", spool.ErrFull), 503, "the spool or its disk is full\n"},
+		{"failed", "/readyz", fmt.Errorf("%w: sync directory /secret/place", spool.ErrFailed), 503, "the spool has failed: the bridge's log says how\n"},
+		{"stopping", "/readyz", ErrStopping, 503, "the bridge is stopping\n"},
+		{"anything else", "/readyz", errors.New("open /secret/place"), 503, "a fault of the bridge itself: its log says more\n"},
 		{"no such thing", "/", nil, 404, "404 page not found\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,13 +20,26 @@ func webhookRoutes(s Webhooks) []route {
 	if s == nil {
 		return nil
 	}
+	searching := make(chan struct{}, 1) // full while a search goes over all that is held
+	search := func(ctx context.Context, q bridge.Query) (bridge.Trace, error) {
+		if q.ID != "" { // which is one look
+			return s.Trace(ctx, q)
+		}
+		select {
+		case searching <- struct{}{}:
+			defer func() { <-searching }()
+			return s.Trace(ctx, q)
+		case <-ctx.Done():
+			return bridge.Trace{}, fmt.Errorf("wait for the end of another search: %w", ctx.Err())
+		}
+	}
 	return []route{
 		{method: "GET", path: "/webhooks", handle: func(w http.ResponseWriter, r *http.Request) error {
 			q, err := readQuery(r.URL.Query())
 			if err != nil {
 				return err
 			}
-			trace, err := s.Trace(r.Context(), q)
+			trace, err := search(r.Context(), q)
 			if err != nil {
 				return err
 			}

@@ -102,7 +102,7 @@ func checkBridge(ctx context.Context, operators *http.Client, url string) (findi
 	case runs:
 		return publisher.Finding{
 			Check: "bridge", Severity: publisher.SeverityError, What: "the bridge at " + url + " takes no webhooks: " + err.Error(),
-			Why: "Zenduty is answered with 503", Remedy: "mend what it says; its log says more",
+			Why: "Zenduty is answered with 503", Remedy: "mend what it says; zenduty-bridge status and its log say more",
 		}, true
 	}
 	return publisher.Finding{

@@ -237,13 +237,11 @@ func (s *service) goServe() {
 	s.watch(watch)
 }
 
-var errStopping = errors.New("stopping")
-
 // readiness is nil while a webhook would be taken.
 func (s *service) readiness() error {
 	select {
 	case <-s.stopping:
-		return errStopping
+		return admin.ErrStopping
 	default:
 		return s.bridge.Admits()
 	}
