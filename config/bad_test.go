@@ -474,6 +474,24 @@ func TestEmbeddedServerBeyondLoopback(t *testing.T) {
 	}
 }
 
+// Only who is on the bridge's machine can try short tokens.
+func TestShortAdminToken(t *testing.T) {
+	const refused = "admin_token: has fewer than 16 characters"
+	for settings, want := range map[string]string{
+		"{admin_listen: ':8081', admin_token: fifteen-letters":          refused,
+		"{admin_listen: ':8081', admin_token_file: testdata/token.txt":  refused,
+		"{admin_listen: ':8081', admin_token: sixteen--letters":         "",
+		"{admin_listen: ':8081'":                                        "",
+		"{admin_listen: '127.0.0.1:8081', admin_token: fifteen-letters": "",
+	} {
+		file := write(t, "bridge.yaml", settings+", sources: {zenduty: {keys: [{key: k}]}}}\n")
+		_, err := Load(Flags{Config: &file}, nil)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", settings, err, want)
+		}
+	}
+}
+
 // A flag or variable takes the place of the file's line as well as of its value.
 func TestFaultNamesTheLayerThatGaveTheValue(t *testing.T) {
 	file := write(t, "bridge.yaml", "sources: {zenduty: {keys: [{name: a, key: x}, {name: b, key: y}]}}\nrelay: {window: 5}\n")

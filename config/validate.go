@@ -18,6 +18,9 @@ import (
 // minBallast is the least the spool takes (spool.MinBallastBytes).
 const minBallast = 4 * mebibyte
 
+// minToken is the least length of an admin token that other machines can try.
+const minToken = 16
+
 // sourceName is what a source's name, part of its path and subject, may be.
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
@@ -77,6 +80,9 @@ func (c Config) checkAdminToken(f *faults) {
 	}
 	f.secret("admin_token", c.AdminToken, c.AdminTokenFile)
 	token := c.AdminToken.Reveal()
+	if isBeyond(c.AdminListen) && strings.TrimSpace(token) != "" && len(token) < minToken {
+		f.add("admin_token", "has fewer than %d characters, which other machines could guess at admin_listen; take one such as openssl rand -hex 32 gives", minToken)
+	}
 	if strings.TrimSpace(token) != "" && strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		f.add("admin_token", "must be one word of visible ASCII characters, such as openssl rand -hex 32 gives")
 	}
