@@ -72,9 +72,6 @@ var breakages = map[string]func(s settings){
 		s.write("bridge.yaml", strings.ReplaceAll(s.keys("new"), "new.key", "missing.key"))
 	},
 	"file is gone": func(s settings) { _ = os.Remove(s.path("bridge.yaml")) },
-	"every key has expired": func(s settings) {
-		s.write("bridge.yaml", strings.ReplaceAll(s.keys("new"), "new.key", "new.key, not_after: 2020-01-01T00:00:00Z"))
-	},
 	"several": func(s settings) { s.write("bridge.yaml", s.keys("new")+"relay: {window: 0}\nservices: {a: b.c}\n") },
 	"no NATS key": func(s settings) {
 		s.write("seed", "no seed\n")

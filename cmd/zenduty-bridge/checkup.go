@@ -77,7 +77,7 @@ const expiresSoon = 7 * 24 * time.Hour
 func auditKeys(c config.Config, now time.Time) (found []publisher.Finding) {
 	for _, name := range sourceNames(c) {
 		s := c.Sources[name]
-		if s.Signature != config.SignatureNone && !slices.ContainsFunc(s.Keys, func(k config.Key) bool { return k.Valid(now) }) {
+		if s.Signature != config.SignatureNone && !hasValidKey(s, now) {
 			found = append(found, publisher.Finding{
 				Check: "keys", On: name, Severity: publisher.SeverityError, What: "no key of source " + name + " is valid now",
 				Why:    "every webhook of the source is refused with 401",
@@ -99,6 +99,10 @@ func auditKeys(c config.Config, now time.Time) (found []publisher.Finding) {
 		found = []publisher.Finding{{Check: "keys", Severity: publisher.SeverityOK, What: "every source has a valid key, and none expires within 7 days"}}
 	}
 	return found
+}
+
+func hasValidKey(s config.Source, now time.Time) bool {
+	return slices.ContainsFunc(s.Keys, func(k config.Key) bool { return k.Valid(now) })
 }
 
 func sourceNames(c config.Config) []string { return slices.Sorted(maps.Keys(c.Sources)) }

@@ -76,6 +76,9 @@ func newSources(c config.Config, log *slog.Logger) (map[string]*ingress.Source, 
 		if err != nil {
 			return nil, usageError{fmt.Errorf("sources.%s: %w", name, err)}
 		}
+		if s.Signature != config.SignatureNone && !hasValidKey(s, time.Now()) {
+			log.Error("no key of the source is valid now, its webhooks are refused: give it the key that Zenduty signs with, or mend not_before and not_after", "source", name)
+		}
 		source := &ingress.Source{Verifier: verifier, Allow: s.Allow.Prefixes(), MaxAge: s.MaxAge}
 		if s.BasicAuth != nil {
 			source.BasicAuth = ingress.NewBasicAuth(s.BasicAuth.Username, s.BasicAuth.Password.Reveal())
