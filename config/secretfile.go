@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 	"unicode/utf8"
 )
 
@@ -18,13 +20,18 @@ var (
 	errEmptyFile = errors.New("names an empty file")
 	errDirectory = errors.New("names a directory, not a file")
 	errLongFile  = errors.New("names a file that is too large to be a secret (over 64 KiB)")
+	errPipe      = errors.New("names a pipe, where a file is needed that can be read again")
 	errNoText    = errors.New("names a file that is not UTF-8 text without a byte order mark")
 )
+
+// pipeWait bounds the time in which a pipe has to give all that comes through it: who
+// reads again and again must not wait for ever. Tests shorten it.
+var pipeWait = 10 * time.Second
 
 // readFile reads at most limit bytes of a file, and one more if there are more.
 // Its errors leave the path out: it may be a secret put in the wrong setting.
 func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // which of a pipe would wait for a writer
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -36,11 +43,22 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if info.IsDir() {
 		return nil, errDirectory
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, unreadable(err)
+	pipe := info.Mode()&fs.ModeNamedPipe != 0
+	if pipe {
+		if err := f.SetReadDeadline(time.Now().Add(pipeWait)); err != nil {
+			return nil, unreadable(err)
+		}
 	}
-	return data, nil
+	for {
+		data, err := io.ReadAll(io.LimitReader(f, limit+1))
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		if len(data) > 0 || !pipe {
+			return data, nil
+		}
+		time.Sleep(10 * time.Millisecond) // nobody writes to it yet
+	}
 }
 
 func unreadable(err error) error {
@@ -71,6 +89,9 @@ func trimLineEnds(text string) string { return strings.TrimRight(text, "\r\n") }
 
 // checkFile says whether a file that another package will read can be read.
 func checkFile(path string) error {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return errPipe
+	}
 	data, err := readFile(path, maxFileBytes)
 	if err == nil && len(data) == 0 {
 		return errEmptyFile

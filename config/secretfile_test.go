@@ -3,8 +3,12 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestReadSecret(t *testing.T) {
@@ -31,6 +35,40 @@ func TestReadSecret(t *testing.T) {
 				t.Errorf("got %d bytes, %v, want %d, %v", len(got.Reveal()), err, len(test.want), test.wantErr)
 			}
 		})
+	}
+}
+
+// What comes through a pipe is waited for, but not for ever: neither for its beginning nor
+// for its end.
+func TestPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if f, err := os.OpenFile(pipe, os.O_WRONLY, 0); err == nil { // when somebody reads
+			_, _ = f.WriteString("k\n")
+			_ = f.Close()
+		}
+	}()
+	if secret, err := readSecret(pipe); err != nil || secret.Reveal() != "k" {
+		t.Errorf("%q, %v", secret.Reveal(), err)
+	}
+	defer func(before time.Duration) { pipeWait = before }(pipeWait)
+	pipeWait = 50 * time.Millisecond
+	if _, err := readSecret(pipe); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nobody writes: %v", err)
+	}
+	open, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if _, err := readSecret(pipe); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("it stays open: %v", err)
+	}
+	if err := checkFile(pipe); !errors.Is(err, errPipe) {
+		t.Errorf("a file that is read again: %v", err)
 	}
 }
 

@@ -51,6 +51,7 @@ type reloader struct {
 
 	decided reading // taken over, or refused
 	seen    reading // at the last look
+	pipe    string  // among the files of that, for which there are no looks; "" is none
 }
 
 // newReloader: first is what the service was started with.
@@ -61,12 +62,9 @@ func newReloader(s *service, level *slog.LevelVar, read func() reading, first re
 // run reloads until ctx ends. Nobody waits for its end: a file may be on a disk that
 // does not answer.
 func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
-	var looks <-chan time.Time
-	if r.watchable() {
-		ticker := time.NewTicker(lookEvery)
-		defer ticker.Stop()
-		looks = ticker.C
-	}
+	r.watchable() // or it is told at once
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -74,21 +72,28 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 		case <-hangups:
 			r.decide(r.read(), "SIGHUP")
 			r.service.certificates.reread()
-		case <-looks:
-			r.look()
+		case <-ticker.C:
+			if r.watchable() {
+				r.look()
+			}
 		}
 	}
 }
 
-// watchable: what came through a pipe cannot be read a second time.
+// watchable: what came through a pipe cannot be read a second time. The files are those
+// of the last look, which may have named a pipe for the first time.
 func (r *reloader) watchable() bool {
-	for _, file := range r.decided.files {
+	pipe := ""
+	for _, file := range r.seen.files {
 		if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-			r.service.log.Info("the configuration is read again on SIGHUP only", "not_a_regular_file", file)
-			return false
+			pipe = file
 		}
 	}
-	return len(r.decided.files) > 0
+	if pipe != "" && pipe != r.pipe {
+		r.service.log.Info("the configuration is read again on SIGHUP only", "not_a_regular_file", pipe)
+	}
+	r.pipe = pipe
+	return pipe == "" && len(r.seen.files) > 0
 }
 
 func (r *reloader) look() {

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +46,28 @@ func TestLooksTwice(t *testing.T) {
 		if got := testutil.ToFloat64(r.metrics.refused); got != test.refused || strings.Count(log.String(), "configuration refused") != int(test.refused) {
 			t.Errorf("%s: %v times refused, want %v\n%s", name, got, test.refused, &log)
 		}
+	}
+}
+
+// A pipe that a new configuration names ends the looks, until it is named no more.
+func TestLooksAtNoPipe(t *testing.T) {
+	file, pipe := filepath.Join(t.TempDir(), "file"), filepath.Join(t.TempDir(), "pipe")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	r := newReloader(&service{log: slog.New(slog.NewTextHandler(&log, nil))}, nil, nil, reading{files: []string{file}})
+	for _, step := range []struct {
+		files     []string
+		watchable bool
+	}{{[]string{file}, true}, {[]string{file, pipe}, false}, {[]string{file, pipe}, false}, {[]string{file}, true}, {[]string{pipe}, false}, {nil, false}} {
+		r.seen.files = step.files
+		if got := r.watchable(); got != step.watchable {
+			t.Errorf("%v: watchable %v", step.files, got)
+		}
+	}
+	if told := strings.Count(log.String(), "on SIGHUP only"); told != 2 {
+		t.Errorf("told %d times, want 2:\n%s", told, &log)
 	}
 }
 
