@@ -51,8 +51,8 @@ func (l *rawLog) String() string {
 }
 
 // Every kind of answer is given, with all that can be logged, and none of it is in the
-// log that should not be.
-func TestNoSecretsInTheLog(t *testing.T) {
+// log, the metrics, what the API shows without the token, or the spans, that should not be.
+func TestNoSecretsAreShown(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	natsConfig := filepath.Join(dir, "nats.conf")
@@ -83,7 +83,9 @@ audit: {interval: 1s, canary_interval: 1s}
 	var log rawLog
 	b := &bridgeProcess{dataDir: filepath.Join(dir, "data")}
 	cmd := exec.Command(bridgeBinary, "serve", "--config", config)
-	cmd.Env = append(os.Environ(), "NATS_URL=")
+	cmd.Env = append(os.Environ(), "NATS_URL=", "OTEL_TRACES_EXPORTER=console")
+	var spans bytes.Buffer
+	cmd.Stdout = &spans
 	b.process = start(t, cmd, func(line string) { log.add(line); b.logged(line) })
 	eventually(t, 30*time.Second, "the bridge's first lines", b.announced)
 
@@ -99,13 +101,33 @@ audit: {interval: 1s, canary_interval: 1s}
 		return b.said("the certificate's files cannot be used, the one read before stays in use") > 0
 	})
 	eventually(t, 30*time.Second, "a canary has failed", func() bool { return b.metric("zenduty_bridge_canary_failures_total") > 0 })
+	shown := map[string]string{}
+	for path, sign := range map[string]string{"/metrics": "zenduty_bridge_webhooks_total{", "/api/v1/status": `"sources":`, "/api/v1/webhooks?incident=i": `"webhooks":`, "/api/v1/quarantine": `"webhooks":`, "/api/v1/audit": `"findings":`, "/readyz": "ok"} {
+		response, err := operatorClient.Get(b.admin + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if shown[path] = string(text); err != nil || !strings.Contains(shown[path], sign) {
+			t.Errorf("%s: %d %s %v", path, response.StatusCode, text, err)
+		}
+	}
 	if err := b.stop(); err != nil {
 		t.Error(err)
 	}
 	logged := log.String()
-	for what, secret := range secrets {
-		if i := strings.Index(logged, secret); i >= 0 {
-			t.Errorf("the log has %s: %.400s", what, logged[max(0, i-200):])
+	shown["the log"], shown["a span"] = logged, spans.String()
+	for where, text := range shown {
+		for what, secret := range secrets {
+			if i := strings.Index(text, secret); i >= 0 {
+				t.Errorf("%s has %s: %.400s", where, what, text[max(0, i-200):])
+			}
+		}
+	}
+	for _, kind := range []string{`"Name":"append"`, `"Name":"POST /webhooks/{source}"`, `"Name":"publish zenduty.incident`} {
+		if !strings.Contains(shown["a span"], kind) {
+			t.Errorf("no span with %s: the scenario shows less than it should\n%.1000s", kind, shown["a span"])
 		}
 	}
 	for _, kind := range []string{"webhook refused", "wrong_signature", "wrong_credentials", "missing_credentials", "unreadable", "too_large", "not_found", "TLS handshake", "quarantined", "Authorization Violation"} {
