@@ -205,6 +205,7 @@ var calls = []call{
 
 	{method: "POST", path: "/replays", body: `{}`, status: 201},
 	{method: "POST", path: "/replays", body: `{"from":"2025-03-01T12:00:00Z","events":["triggered"],"rate":5}`, token: "secret", header: bearer, status: 201},
+	{method: "POST", path: "/replays", body: `{"to":"2025-03-01T12:00:00Z","ids":["` + anID + `"],"sources":["zenduty"],"services":["s"],"incidents":["i","5"],"subject_prefix":"again"}`, status: 201},
 	{method: "POST", path: "/replays", body: `{"dry_run":true,"next":7}`, status: 200},
 	{method: "POST", path: "/replays", body: `{"next":7}`, status: 400},
 	{method: "POST", path: "/replays", body: `{"form":"2025-03-01T12:00:00Z"}`, status: 400},
@@ -261,6 +262,9 @@ func (c call) run(t *testing.T, d *described) {
 		t.Errorf("%d %s, want %d", response.StatusCode, body, c.status)
 	}
 	d.check(t, c.method, c.path, response, body)
+	if response.StatusCode < 300 {
+		d.checkInputs(t, c)
+	}
 }
 
 // An answer about a fault of the bridge's own has fixed words; the log has the fault.

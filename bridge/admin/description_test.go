@@ -2,10 +2,13 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,8 +16,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// described is openapi.yaml, and which of its answers a test has seen.
+// described is openapi.yaml, and which of its answers and inputs a test has seen.
 type described struct {
+	doc     map[string]any
+	inputs  map[string]string         // where the schema is of a query's name or a body's, such as "GET /api/v1/webhooks ?limit"
 	answers map[string]map[string]any // by operation and status, such as "GET /api/v1/status 200"
 	schemas *jsonschema.Compiler
 	seen    map[string]bool
@@ -27,9 +32,10 @@ func readDescription(t testing.TB) *described {
 	if err := yaml.Unmarshal(description, &doc); err != nil {
 		t.Fatal(err)
 	}
-	d := &described{answers: map[string]map[string]any{}, schemas: jsonschema.NewCompiler(), seen: map[string]bool{}, guarded: map[string]bool{}}
+	d := &described{doc: doc, inputs: map[string]string{}, answers: map[string]map[string]any{}, schemas: jsonschema.NewCompiler(), seen: map[string]bool{}, guarded: map[string]bool{}}
 	for path, item := range object(doc, "paths") {
 		for method := range item.(map[string]any) {
+			d.readInputs(path, method, item)
 			responses := object(item, method, "responses") // none of parameters
 			if len(responses) > 0 {
 				d.guarded[strings.ToUpper(method)+" "+path] = object(item, method)["security"] != nil
@@ -49,6 +55,79 @@ func readDescription(t testing.TB) *described {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// readInputs takes in what a request of an operation may have: a query's names after a
+// question mark, and its body's after a dot.
+func (d *described) readInputs(path, method string, item any) {
+	operation, pointer := strings.ToUpper(method)+" "+path, "/paths/"+escape(path)+"/"+method
+	parameters, _ := object(item, method)["parameters"].([]any)
+	for n, parameter := range parameters {
+		at := fmt.Sprintf("%s/parameters/%d", pointer, n)
+		if ref, ok := object(parameter)["$ref"].(string); ok {
+			at = strings.TrimPrefix(ref, "#")
+			parameter = object(d.doc, strings.Split(at[1:], "/")...)
+		}
+		if name, ok := object(parameter)["name"].(string); ok && object(parameter)["in"] == "query" {
+			d.inputs[operation+" ?"+name] = at + "/schema"
+		}
+	}
+	body := []string{"requestBody", "content", "application/json", "schema"}
+	d.readProperties(operation, pointer+"/requestBody/content/"+escape("application/json")+"/schema", object(object(item, method), body...))
+}
+
+// readProperties takes in the properties of a schema and of those that it is made of.
+func (d *described) readProperties(operation, at string, schema map[string]any) {
+	if ref, ok := schema["$ref"].(string); ok {
+		at = strings.TrimPrefix(ref, "#")
+		d.readProperties(operation, at, object(d.doc, strings.Split(at[1:], "/")...))
+		return
+	}
+	parts, _ := schema["allOf"].([]any)
+	for n, part := range parts {
+		d.readProperties(operation, fmt.Sprintf("%s/allOf/%d", at, n), object(part))
+	}
+	for name := range object(schema, "properties") {
+		d.inputs[operation+" ."+name] = at + "/properties/" + name
+	}
+}
+
+// checkInputs holds what was understood in a request against what may be in one.
+func (d *described) checkInputs(t *testing.T, c call) {
+	t.Helper()
+	operation := c.method + " " + apiPrefix + c.path
+	query, err := url.ParseQuery(strings.TrimPrefix(c.args, "?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range query {
+		text, err := json.Marshal(values[0])
+		if _, isNumber := strconv.Atoi(values[0]); isNumber == nil {
+			text = []byte(values[0])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.checkInput(t, operation+" ?"+name, text)
+	}
+	var body map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(cmp.Or(c.body, "{}")), &body); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range body {
+		d.checkInput(t, operation+" ."+name, text)
+	}
+}
+
+func (d *described) checkInput(t *testing.T, input string, text []byte) {
+	t.Helper()
+	pointer, ok := d.inputs[input]
+	if !ok {
+		t.Errorf("%s is understood and not described", input)
+		return
+	}
+	d.seen[input] = true
+	d.validate(t, input, pointer, text)
 }
 
 // asJSON is a document of YAML as the validator wants it.
@@ -153,8 +232,8 @@ func escape(token string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D").Replace(token)
 }
 
-// Every route and each of its answers is described and nothing else is, and the
-// answers are as described. Whoever adds a route adds its calls here.
+// Every route, each of its answers, and what it is asked by, is described and nothing else
+// is, and all are as described. Whoever adds a route adds its calls here.
 func TestDescription(t *testing.T) {
 	d, calls := readDescription(t), slices.Clone(calls)
 	routes := map[string]bool{}
@@ -179,6 +258,11 @@ func TestDescription(t *testing.T) {
 	for operation := range d.answers {
 		if !d.seen[operation] {
 			t.Errorf("%s is described and never answered", operation)
+		}
+	}
+	for input := range d.inputs {
+		if !d.seen[input] {
+			t.Errorf("%s is described and never asked", input)
 		}
 	}
 	for operation := range routes {
