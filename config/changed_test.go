@@ -68,9 +68,16 @@ nats: {url: nats://host, user: u, tls: {ca_file: `+at("ca")+`}}
 	if err == nil {
 		t.Error("no error for the missing file")
 	}
-	want := []string{file, at("key"), at("missing"), at("password"), at("token"), at("natspassword"), at("ca")}
+	want := []File{{file, false}, {at("key"), true}, {at("missing"), true}, {at("password"), true}, {at("token"), true}, {at("natspassword"), true}, {at("ca"), false}}
 	if diff := cmp.Diff(want, files); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	file = write(t, "bridge.yaml", "sources: {zenduty: {keys: [{key: k}]}}\n")
+	if _, files, _ = LoadFiles(Flags{Config: &file}, nil); len(files) != 1 || !files[0].Secret {
+		t.Errorf("a key in the file itself: %v", files)
+	}
+	if _, files, _ = LoadFiles(Flags{Config: &file}, env{envSigningKey: "k"}.get); len(files) != 1 || files[0].Secret {
+		t.Errorf("a key from the environment: %v", files)
 	}
 	if _, files, _ = LoadFiles(Flags{}, env{envSigningKey: "k"}.get); len(files) != 0 {
 		t.Errorf("without files: %v", files)

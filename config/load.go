@@ -32,8 +32,14 @@ func Load(f Flags, getenv func(string) (string, bool)) (Config, error) {
 	return c, err
 }
 
+// File is one that a configuration was read from.
+type File struct {
+	Path   string
+	Secret bool // it holds one
+}
+
 // LoadFiles is Load, and lists the files that it has read, or tried to.
-func LoadFiles(f Flags, getenv func(string) (string, bool)) (Config, []string, error) {
+func LoadFiles(f Flags, getenv func(string) (string, bool)) (Config, []File, error) {
 	if getenv == nil {
 		getenv = func(string) (string, bool) { return "", false }
 	}
@@ -62,7 +68,7 @@ type loader struct {
 	config Config
 	places places
 	faults faults
-	files  []string // that were read
+	files  []File // that were read; the first is the configuration's own, if there is one
 	getenv func(string) (string, bool)
 }
 
@@ -98,7 +104,7 @@ func (l *loader) getSecret(name string) (string, bool) {
 
 // readConfig applies the file; false means that it holds no settings to go on with.
 func (l *loader) readConfig(path string) bool {
-	l.files = append(l.files, path)
+	l.files = append(l.files, File{Path: path})
 	data, err := readFile(path, maxFileBytes)
 	if err == nil && len(data) > maxFileBytes {
 		err = errors.New("is too large for a configuration file (over 1 MiB)")
@@ -256,8 +262,11 @@ func (l *loader) readSecret(key string, secret *Secret, file *string) {
 	switch {
 	case secret.text != nil:
 		*secret = NewSecret(trimLineEnds(secret.Reveal()))
+		if len(l.files) > 0 && strings.HasPrefix(l.places.find(key), l.files[0].Path+":") {
+			l.files[0].Secret = true
+		}
 	case *file != "":
-		l.files = append(l.files, *file)
+		l.files = append(l.files, File{*file, true})
 		read, err := readSecret(*file)
 		if err != nil {
 			l.reject(key+"_file", "%w", err)
@@ -270,22 +279,25 @@ func (l *loader) readSecret(key string, secret *Secret, file *string) {
 // checkFiles tries the files that others will read by themselves.
 func (l *loader) checkFiles() {
 	c, n := l.config, l.config.NATS
-	for _, f := range []struct{ key, path string }{
-		{"admin_tls.cert_file", c.AdminTLS.CertFile},
-		{"admin_tls.key_file", c.AdminTLS.KeyFile},
-		{"admin_ca_file", c.AdminCAFile},
-		{"tls.cert_file", c.TLS.CertFile},
-		{"tls.key_file", c.TLS.KeyFile},
-		{"nats.credentials_file", n.CredentialsFile},
-		{"nats.nkey_seed_file", n.NKeySeedFile},
-		{"nats.tls.ca_file", n.TLS.CAFile},
-		{"nats.tls.cert_file", n.TLS.CertFile},
-		{"nats.tls.key_file", n.TLS.KeyFile},
+	for _, f := range []struct {
+		key, path string
+		secret    bool
+	}{
+		{"admin_tls.cert_file", c.AdminTLS.CertFile, false},
+		{"admin_tls.key_file", c.AdminTLS.KeyFile, true},
+		{"admin_ca_file", c.AdminCAFile, false},
+		{"tls.cert_file", c.TLS.CertFile, false},
+		{"tls.key_file", c.TLS.KeyFile, true},
+		{"nats.credentials_file", n.CredentialsFile, true},
+		{"nats.nkey_seed_file", n.NKeySeedFile, true},
+		{"nats.tls.ca_file", n.TLS.CAFile, false},
+		{"nats.tls.cert_file", n.TLS.CertFile, false},
+		{"nats.tls.key_file", n.TLS.KeyFile, true},
 	} {
 		if f.path == "" {
 			continue
 		}
-		l.files = append(l.files, f.path)
+		l.files = append(l.files, File{f.path, f.secret})
 		if err := checkFile(f.path); err != nil {
 			l.reject(f.key, "%w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,21 @@ func auditKeys(c config.Config, now time.Time) (found []publisher.Finding) {
 	}
 	if found == nil {
 		found = []publisher.Finding{{Check: "keys", Severity: publisher.SeverityOK, What: "every source has a valid key, and none expires within 7 days"}}
+	}
+	return found
+}
+
+// auditSecrets finds files with secrets that every user of the machine may read.
+func auditSecrets(files []config.File) (found []publisher.Finding) {
+	for _, f := range files {
+		info, err := os.Stat(f.Path)
+		if err != nil || !f.Secret || info.Mode().Perm()&0o004 == 0 {
+			continue
+		}
+		found = append(found, publisher.Finding{
+			Check: "secrets", On: f.Path, Severity: publisher.SeverityWarning, What: "every user of this machine may read " + f.Path + ", which holds a secret",
+			Why: "who has it can post webhooks, or act on the bridge or NATS", Remedy: "take that right away: chmod o-r " + f.Path,
+		})
 	}
 	return found
 }

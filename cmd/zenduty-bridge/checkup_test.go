@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/zenduty-bridge/zenduty-bridge/config"
+	"github.com/zenduty-bridge/zenduty-bridge/publisher"
 )
 
 // The times of keys are looked at: one that ends soon is worth a word, a source without
@@ -63,5 +67,24 @@ func TestCanaryTakesAValidKey(t *testing.T) {
 	to.authenticate(s, now)
 	if to.key != "new" {
 		t.Errorf("signed with %q", to.key)
+	}
+}
+
+// Files with secrets are for the bridge and its group.
+func TestAuditSecrets(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	found := auditSecrets([]config.File{
+		{Path: at("own", 0o600), Secret: true}, {Path: at("group", 0o640), Secret: true}, {Path: at("all", 0o644), Secret: true},
+		{Path: at("certificate", 0o644)}, {Path: filepath.Join(dir, "missing"), Secret: true},
+	})
+	if len(found) != 1 || found[0].On != filepath.Join(dir, "all") || found[0].Severity != publisher.SeverityWarning {
+		t.Errorf("%+v", found)
 	}
 }

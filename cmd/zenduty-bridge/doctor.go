@@ -24,9 +24,9 @@ type doctorCommand struct {
 
 // Run prints what was found and fails if there is an error among it.
 func (c *doctorCommand) Run(p *program) error {
-	cfg, err := p.load(c.Flags)
+	cfg, files, err := config.LoadFiles(c.Flags, p.getenv)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	options, err := probeOptions(cfg)
 	if err != nil {
@@ -36,7 +36,7 @@ func (c *doctorCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	d := diagnosis{Findings: examine(p.ctx, c.checkup(cfg, options), operators)}
+	d := diagnosis{Findings: append(examine(p.ctx, c.checkup(cfg, options), operators), auditSecrets(files)...)}
 	d.count()
 	if c.JSON {
 		err = printDocument(p.stdout, d)

@@ -12,8 +12,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-
-	"github.com/zenduty-bridge/zenduty-bridge/config"
 )
 
 // Set by the linker, -X main.version=v1.2.3 -X main.revision=<commit>: a build
@@ -118,13 +116,4 @@ func exitCode(err error) int {
 		return exitUsage
 	}
 	return exitFailed
-}
-
-// load reads the configuration; its errors are the operator's to mend.
-func (p *program) load(flags config.Flags) (config.Config, error) {
-	cfg, err := config.Load(flags, p.getenv)
-	if err != nil {
-		return cfg, usageError{err}
-	}
-	return cfg, nil
 }

@@ -18,7 +18,7 @@ import (
 // reading is what one reading of the configuration gave.
 type reading struct {
 	cfg   config.Config
-	files []string // that it was read from, besides flags and environment
+	files []config.File // that it was read from, besides flags and environment
 	err   error
 }
 
@@ -85,8 +85,8 @@ func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
 func (r *reloader) watchable() bool {
 	pipe := ""
 	for _, file := range r.seen.files {
-		if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-			pipe = file
+		if info, err := os.Stat(file.Path); err == nil && !info.Mode().IsRegular() {
+			pipe = file.Path
 		}
 	}
 	if pipe != "" && pipe != r.pipe {

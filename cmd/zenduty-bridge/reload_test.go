@@ -51,16 +51,16 @@ func TestLooksTwice(t *testing.T) {
 
 // A pipe that a new configuration names ends the looks, until it is named no more.
 func TestLooksAtNoPipe(t *testing.T) {
-	file, pipe := filepath.Join(t.TempDir(), "file"), filepath.Join(t.TempDir(), "pipe")
-	if err := errors.Join(os.WriteFile(file, nil, 0o600), syscall.Mkfifo(pipe, 0o600)); err != nil {
+	file, pipe := config.File{Path: filepath.Join(t.TempDir(), "file")}, config.File{Path: filepath.Join(t.TempDir(), "pipe")}
+	if err := errors.Join(os.WriteFile(file.Path, nil, 0o600), syscall.Mkfifo(pipe.Path, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	r := newReloader(&service{log: slog.New(slog.NewTextHandler(&log, nil))}, nil, nil, reading{files: []string{file}})
+	r := newReloader(&service{log: slog.New(slog.NewTextHandler(&log, nil))}, nil, nil, reading{files: []config.File{file}})
 	for _, step := range []struct {
-		files     []string
+		files     []config.File
 		watchable bool
-	}{{[]string{file}, true}, {[]string{file, pipe}, false}, {[]string{file, pipe}, false}, {[]string{file}, true}, {[]string{pipe}, false}, {nil, false}} {
+	}{{[]config.File{file}, true}, {[]config.File{file, pipe}, false}, {[]config.File{file, pipe}, false}, {[]config.File{file}, true}, {[]config.File{pipe}, false}, {nil, false}} {
 		r.seen.files = step.files
 		if got := r.watchable(); got != step.watchable {
 			t.Errorf("%v: watchable %v", step.files, got)
