@@ -289,15 +289,19 @@ type searched struct {
 	end   chan struct{}
 }
 
-func (s searched) Trace(_ context.Context, q bridge.Query) (bridge.Trace, error) {
+func (s searched) Trace(ctx context.Context, q bridge.Query) (bridge.Trace, error) {
 	s.begun <- cmp.Or(q.ID, q.Incident, strconv.FormatInt(q.Number, 10))
-	<-s.end
+	select {
+	case <-s.end:
+	case <-ctx.Done():
+		return bridge.Trace{}, fmt.Errorf("search: %w", ctx.Err())
+	}
 	return bridge.Trace{}, nil
 }
 
 // One search goes over the whole spool at a time; a look for an id is none.
 func TestOneSearchAtATime(t *testing.T) {
-	s := searched{begun: make(chan string, 3), end: make(chan struct{})}
+	s := searched{begun: make(chan string, 4), end: make(chan struct{})}
 	handle := webhookRoutes(s)[0].handle
 	ended := make(chan error, 3)
 	begin := func(query string) {
@@ -330,6 +334,9 @@ func TestOneSearchAtATime(t *testing.T) {
 	s.end <- struct{}{}
 	s.end <- struct{}{}
 	await("i")
+	if len(s.begun) != 0 {
+		t.Error("who could not wait was let in")
+	}
 	s.end <- struct{}{}
 	for range 3 {
 		if err := <-ended; err != nil {
