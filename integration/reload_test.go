@@ -72,7 +72,7 @@ var breakages = map[string]func(s settings){
 		s.write("bridge.yaml", strings.ReplaceAll(s.keys("new"), "new.key", "missing.key"))
 	},
 	"file is gone": func(s settings) { _ = os.Remove(s.path("bridge.yaml")) },
-	"several": func(s settings) { s.write("bridge.yaml", s.keys("new")+"relay: {window: 0}\nservices: {a: b.c}\n") },
+	"several":      func(s settings) { s.write("bridge.yaml", s.keys("new")+"relay: {window: 0}\nservices: {a: b.c}\n") },
 	"no NATS key": func(s settings) {
 		s.write("seed", "no seed\n")
 		s.write("bridge.yaml", s.keys("new")+"nats: {url: 127.0.0.1, nkey_seed_file: "+s.path("seed")+"}\n")
