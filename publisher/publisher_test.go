@@ -270,9 +270,7 @@ func TestServerComesLateAndGoes(t *testing.T) {
 	back.Shutdown()
 	eventually(t, "not ready", func() bool { return !p.Ready() })
 	<-p.Changed()
-	if !strings.Contains(log.String(), "disconnected from NATS") {
-		t.Errorf("the log does not tell of the disconnect: %s", log.String())
-	}
+	eventually(t, "the log tells of the disconnect", func() bool { return strings.Contains(log.String(), "disconnected from NATS") })
 }
 
 // What stands behind a new connection may have lost what must be there first: it
