@@ -248,7 +248,7 @@ func Default() Config {
 			LameDuck:        time.Second,
 
 			MaxHeaderBytes:        16 * kibibyte,
-			MaxConnections:        10_000,
+			MaxConnections:        3000,
 			MaxConcurrentRequests: 1024,
 			MaxUnverifiedBytes:    64 * mebibyte,
 		},

@@ -257,11 +257,12 @@ func TestHTTP2Streams(t *testing.T) {
 }
 
 // A header is bounded as it is without HTTP/2's compression; one long value ends the
-// connection, since nothing after it could be read.
+// connection, since nothing after it could be read. net/http answers both by itself, and so
+// no metric tells of them.
 func TestHTTP2Header(t *testing.T) {
 	t.Parallel()
 	secure := serverTLS(t)
-	addr, _ := serve(t, &accepter{}, Options{TLS: secure})
+	addr, registry := serve(t, &accepter{}, Options{TLS: secure})
 	for name, more := range map[string][]hpack.HeaderField{
 		"long together": {{Name: "x", Value: strings.Repeat("x", 9<<10)}, {Name: "y", Value: strings.Repeat("y", 9<<10)}},
 		"many":          slices.Repeat([]hpack.HeaderField{{Name: "x", Value: "y"}}, 600), // of a byte each
@@ -277,6 +278,13 @@ func TestHTTP2Header(t *testing.T) {
 	_, err := f.tryBegin(sample, hpack.HeaderField{Name: "x", Value: strings.Repeat("x", 20<<10)})
 	f.must(err)
 	f.expectGoAway(http2.ErrCodeCompression, 1)
+	f.conn.Close()
+	await(t, "all connections are closed", func() bool { return gauge(t, registry, "zenduty_bridge_connections") == 0 })
+	for _, counts := range []map[string]float64{closings(t, registry), counted(t, registry)} {
+		if len(counts) > 0 {
+			t.Errorf("counted, which the README denies: %v", counts)
+		}
+	}
 }
 
 // No memory is taken for a frame that is only announced, and an answer does not wait for

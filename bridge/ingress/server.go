@@ -28,7 +28,7 @@ type Options struct {
 	// MaxHeaderBytes is the most that a header may take, give or take net/http's 4 KiB of
 	// slack; default 16 KiB.
 	MaxHeaderBytes int
-	// MaxConnections is how many may be open; default 10,000, and never more than three
+	// MaxConnections is how many may be open; default 3,000, and never more than three
 	// quarters of the files that the process may have open. MaxConnectionsPerAddress is
 	// how many of one address; default any number. See order for which makes way.
 	MaxConnections, MaxConnectionsPerAddress int
@@ -94,7 +94,7 @@ func (o Options) withLimits() Options {
 		o.MaxHeaderBytes = 16 << 10
 	}
 	if o.MaxConnections == 0 {
-		o.MaxConnections = 10_000
+		o.MaxConnections = 3000
 	}
 	if files, known := openFiles(); known && o.MaxConnections > files/4*3 {
 		o.MaxConnections = max(files/4*3, 1)
