@@ -199,15 +199,14 @@ func tryFlood(t *testing.T, b, other *bridgeProcess, opening string) {
 	l, answers := goodWebhooks(t, b.url, floodFor)
 	posts.Wait()
 	f.stop()
-	for _, a := range answers {
-		if a.code != http.StatusOK {
-			t.Errorf("a good webhook was not taken: %d %v", a.code, a.err)
-		}
+	refused := slices.DeleteFunc(slices.Clone(answers), func(a answer) bool { return a.code == http.StatusOK })
+	if slow := b.metric(`zenduty_bridge_webhooks_total{outcome="deadline",source="zenduty"}`); len(refused) > int(slow) {
+		t.Errorf("%d good webhooks were not taken, %v of them for a slow disk: %v", len(refused), slow, refused[0])
 	}
 	p50, p99, _ := percentiles(answers)
 	calm50, calm99, calmMost := percentiles(calm)
-	if within := max(floodWithin, floodFactor*calm99); p99 > within {
-		t.Errorf("99 %% of the good webhooks were answered within %v, want %v", p99, within)
+	if p50 > max(floodWithin, floodFactor*calm50) || p99 > max(floodWithin, floodFactor*calm99) {
+		t.Errorf("good webhooks were answered within %v (half) and %v (99 %%), by a bridge in peace within %v and %v", p50, p99, calm50, calm99)
 	}
 	longest, memory := slices.Max(f.lifes), <-peak
 	if len(f.lifes) < floodSlow || longest > floodSlowIn+calmMost {
