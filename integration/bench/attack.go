@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -29,6 +30,7 @@ type attack struct {
 
 	mu      sync.Mutex
 	answers []answer
+	refused int
 	err     error // of the first that failed
 }
 
@@ -89,8 +91,9 @@ func (a *attack) note(r *vegeta.Result) {
 	defer a.mu.Unlock()
 	var text struct{ Status, ID string }
 	err := json.Unmarshal(r.Body, &text)
-	if a.err == nil && (r.Code != http.StatusOK || err != nil || text.Status != "accepted") {
-		a.err = fmt.Errorf("%w: %d %s %.300s", errRefused, r.Code, r.Error, r.Body)
+	if r.Code != http.StatusOK || err != nil || text.Status != "accepted" {
+		a.refused++
+		a.err = cmp.Or(a.err, fmt.Errorf("%w: %d %s %.300s", errRefused, r.Code, r.Error, r.Body))
 	}
 	a.answers = append(a.answers, answer{text.ID, r.Timestamp, r.Latency})
 }

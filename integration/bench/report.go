@@ -100,7 +100,11 @@ func goals(long bool) []goal {
 		{"disk, of the bodies' size", "", 1.1, false},
 		{"recovery, draining p50", "recovery, before p50", 1.5, false},
 		{"recovery, draining p99", "recovery, before p99", 1.5, false},
+		{"flood that waits, good webhooks p99", "", 100, false},
+		{"flood that waits, slow connections closed after", "", 10, false},
+		{"memory, flood that waits", "", 300, false},
 		{"flood, good webhooks p99", "", 100, false},
+		{"flood, good webhooks refused", "", 0, false},
 		{"flood, slow connections closed after", "", 10, false},
 		{"memory, flood", "", 300, false},
 	}
