@@ -24,12 +24,14 @@ func TestHold(t *testing.T) {
 	for name, test := range map[string]struct {
 		held int64
 		gone bool
+		stop bool
 		want time.Duration
 	}{
-		"alone":           {want: penalty},
-		"as many as may":  {held: maxHeld - 1, want: penalty},
+		"alone":           {want: penalty + pace},
+		"as many as may":  {held: maxHeld - 1, want: penalty + maxHeld*pace},
 		"too many":        {held: maxHeld},
 		"sender has gone": {gone: true},
+		"server stops":    {stop: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -40,6 +42,9 @@ func TestHold(t *testing.T) {
 				}
 				l := newFailureLimiter(1, 1)
 				l.held.Store(test.held)
+				if test.stop {
+					l.stop()
+				}
 				began := time.Now()
 				l.hold(ctx)
 				if took := time.Since(began); took != test.want || l.held.Load() != test.held {
@@ -58,7 +63,7 @@ func TestNotAllowedIsNotHeldBack(t *testing.T) {
 		elsewhere.Allow = networks("203.0.113.0/24")
 		r := newReloaded(&accepter{}, map[string]*Source{"allowed": keyed(t, "k"), "elsewhere": elsewhere})
 		r.failures = newFailureLimiter(1, 0)
-		for source, want := range map[string]time.Duration{"allowed": penalty, "elsewhere": 0} {
+		for source, want := range map[string]time.Duration{"allowed": penalty + pace, "elsewhere": 0} {
 			began := time.Now()
 			if status, text := r.post(source, "another"); status != http.StatusTooManyRequests {
 				t.Errorf("%s: %d %s", source, status, text)
@@ -66,6 +71,22 @@ func TestNotAllowedIsNotHeldBack(t *testing.T) {
 			if took := time.Since(began); took != want {
 				t.Errorf("%s: answered after %v, want %v", source, took, want)
 			}
+		}
+	})
+}
+
+// Who is held back does not hold the shutdown up.
+func TestShutdownHoldsNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloaded(&accepter{}, map[string]*Source{"zenduty": keyed(t, "k")})
+		r.failures = newFailureLimiter(1, 0)
+		began := time.Now()
+		time.AfterFunc(penalty/2, func() { _ = r.Shutdown(t.Context(), 0) })
+		if status, text := r.post("zenduty", "another"); status != http.StatusTooManyRequests {
+			t.Errorf("%d %s", status, text)
+		}
+		if took := time.Since(began); took != penalty/2 {
+			t.Errorf("answered after %v, want %v, when the shutdown began", took, penalty/2)
 		}
 	})
 }

@@ -61,6 +61,7 @@ func (s *Server) Serve(l *net.TCPListener) error {
 // the first answer of the lame duck's time, or when the others are closed.
 func (s *Server) Shutdown(ctx context.Context, lameDuck time.Duration) error {
 	s.stopping.Store(true)
+	s.failures.stop()
 	settle := min(lameDuck, settling)
 	select {
 	case <-ctx.Done():
