@@ -57,16 +57,24 @@ func TestHelmLint(t *testing.T) {
 	}
 }
 
-// All that is rendered is what Kubernetes and the Prometheus operator know, and a
-// field that they do not know would be seen.
+// All that is rendered is what Kubernetes, the oldest and the newest, and the Prometheus
+// operator know, and a field that they do not know would be seen.
 func TestHelmManifestsConform(t *testing.T) {
-	schemas := kubernetesSchemas(t)
-	for _, values := range helmValues {
-		out, err := kubeconform(t, schemas, template(t, values))
-		t.Log(values, out)
-		if err != nil || !strings.Contains(out, "Skipped: 0") {
-			t.Errorf("%s: %v", values, err)
+	schemas := ""
+	for _, kubernetes := range []string{oldestKubernetes, newestKubernetes} {
+		schemas = kubernetesSchemas(t, kubernetes)
+		for _, values := range helmValues {
+			out, err := kubeconform(t, schemas, template(t, values))
+			t.Log(kubernetes, values, out)
+			if err != nil || !strings.Contains(out, "Skipped: 0") {
+				t.Errorf("%s: %s: %v", kubernetes, values, err)
+			}
 		}
+	}
+	_, oldest, _ := strings.Cut(oldestKubernetes, "@v")
+	asked := regexp.MustCompile(`(?m)^kubeVersion: ">=(\d+\.\d+\.)0-0"$`).FindStringSubmatch(readFile(t, chart+"/Chart.yaml"))
+	if asked == nil || !strings.HasPrefix(oldest, asked[1]) {
+		t.Errorf("Chart.yaml asks for %q, and the oldest Kubernetes here is %s", asked, oldest)
 	}
 	for _, field := range []string{"podManagementPolicy", "readOnlyRootFilesystem", "maxUnavailable", "relabelings", "policyTypes", "expr"} {
 		wrong := regexp.MustCompile(`(?m)^([ -]*)`+field+`:`).ReplaceAllString(template(t, "full"), "${1}"+field+"s:")
@@ -142,7 +150,8 @@ func checkRestricted(t *testing.T, pod object) {
 }
 
 // mounted puts a text, its own name, in a file for each entry of a Secret that the pod
-// mounts, as the cluster would, and returns the ConfigMap's bridge.yaml with its directories replaced.
+// mounts, as the cluster would, a certificate where one belongs, and returns the
+// ConfigMap's bridge.yaml with its directories replaced.
 func mounted(t *testing.T, list []object) (file string) {
 	t.Helper()
 	pod := podOf(ofKind(t, list, "StatefulSet", ""))
@@ -153,11 +162,15 @@ func mounted(t *testing.T, list []object) (file string) {
 	for _, m := range pod.list("containers")[0].list("volumeMounts") {
 		dirs[m.text("name")] = m.text("mountPath")
 	}
-	secrets := t.TempDir()
+	secrets, pair := t.TempDir(), newPair(t, time.Hour)
+	texts := map[string]string{"tls.crt": readFile(t, pair.cert), "tls.key": readFile(t, pair.key)}
 	for _, source := range volumes["secrets"].list("projected", "sources") {
 		for _, item := range source.list("secret", "items") {
-			entry := source.text("secret", "name") + "/" + item.text("key") + "\n"
-			if err := os.WriteFile(filepath.Join(secrets, item.text("path")), []byte(entry), 0o400); err != nil {
+			text, ok := texts[item.text("key")]
+			if !ok {
+				text = source.text("secret", "name") + "/" + item.text("key") + "\n"
+			}
+			if err := os.WriteFile(filepath.Join(secrets, item.text("path")), []byte(text), 0o400); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -228,6 +241,9 @@ func TestHelmFullConfiguration(t *testing.T) {
 	if c.NATS.CredentialsFile == "" || c.NATS.TLS.CAFile == "" || c.NATS.TLS.CertFile == "" || c.NATS.TLS.KeyFile == "" {
 		t.Errorf("%+v", c.NATS)
 	}
+	if c.TLS.CertFile == "" || c.TLS.KeyFile == "" {
+		t.Errorf("%+v", c.TLS)
+	}
 	env := podOf(ofKind(t, list, "StatefulSet", "")).list("containers")[0].list("env")
 	if !slices.ContainsFunc(env, func(v object) bool { return v["name"] == "ZENDUTY_BRIDGE_ADMIN_TOKEN_FILE" }) {
 		t.Errorf("no admin token in %v", env)
@@ -249,15 +265,39 @@ func TestHelmSecretsAreReferences(t *testing.T) {
 	})
 }
 
-// The rendered configuration and the pod's arguments carry webhooks.
+// The rendered configuration and the pod's arguments carry webhooks, by HTTP and HTTPS.
 func TestHelmConfigurationRuns(t *testing.T) {
-	n := startNATS(t)
-	list := objects(t, template(t, "minimal", "--set", "nats.url="+n.url(), "--set", "config.nats.stream.replicas=1", "--set", "config.audit.canary_interval=0s"))
-	if args := podOf(ofKind(t, list, "StatefulSet", "")).list("containers")[0].at("args"); cmp.Diff([]any{"serve"}, args) != "" {
-		t.Errorf("arguments %v", args)
+	for scheme, secret := range map[string]string{"http": "", "https": "pager-tls"} {
+		t.Run(scheme, func(t *testing.T) {
+			n := startNATS(t)
+			list := objects(t, template(t, "minimal", "--set", "nats.url="+n.url(), "--set", "config.nats.stream.replicas=1",
+				"--set", "config.audit.canary_interval=0s", "--set", "tlsSecret="+secret))
+			if args := podOf(ofKind(t, list, "StatefulSet", "")).list("containers")[0].at("args"); cmp.Diff([]any{"serve"}, args) != "" {
+				t.Errorf("arguments %v", args)
+			}
+			b := startBridge(t, t.TempDir(), "--config", mounted(t, list))
+			if !strings.HasPrefix(b.url, scheme+"://") {
+				t.Errorf("webhooks are taken at %s", b.url)
+			}
+			journey(t, b)
+		})
 	}
-	b := startBridge(t, t.TempDir(), "--config", mounted(t, list))
-	journey(t, b)
+}
+
+// The Service's port says what is spoken on it, and the Ingress leads to it.
+func TestHelmWebhookPort(t *testing.T) {
+	for name, secret := range map[string]string{"http": "", "https": "pager-tls"} {
+		list := objects(t, template(t, "full", "--set", "tlsSecret="+secret))
+		for _, port := range ofKind(t, list, "Service", "pager").list("spec", "ports") {
+			if port["name"] != name || port["targetPort"] != "http" {
+				t.Errorf("with tlsSecret %q the port is %v", secret, port)
+			}
+		}
+		path := ofKind(t, list, "Ingress", "").list("spec", "rules")[0].list("http", "paths")[0]
+		if got := path.text("backend", "service", "port", "name"); got != name {
+			t.Errorf("with tlsSecret %q the Ingress leads to the port %s", secret, got)
+		}
+	}
 }
 
 // Selectors find the bridges and nothing else.
@@ -282,7 +322,7 @@ func TestHelmSelectors(t *testing.T) {
 
 // Webhooks from anybody, the admin port from few, and nothing else in or out.
 func TestHelmNetworkPolicy(t *testing.T) {
-	policy := ofKind(t, objects(t, template(t, "minimal")), "NetworkPolicy", "")
+	policy := networkPolicy(t)
 	if diff := cmp.Diff([]any{"Ingress", "Egress"}, policy.at("spec", "policyTypes")); diff != "" {
 		t.Error(diff)
 	}
@@ -302,6 +342,33 @@ func TestHelmNetworkPolicy(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{53, 53, 4222}, ports("egress")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func networkPolicy(t *testing.T, args ...string) object {
+	t.Helper()
+	return ofKind(t, objects(t, template(t, "minimal", args...)), "NetworkPolicy", "")
+}
+
+// NATS is reached on the ports of its URL, unless others are named.
+func TestHelmNATSPorts(t *testing.T) {
+	for _, test := range []struct {
+		set  string
+		want []any
+	}{
+		{`nats.url=nats://a:4333`, []any{4333}},
+		{`nats.url=tls://a:4333\, nats://b\,nats://c:4333\,`, []any{4333, 4222}},
+		{`nats.url=ws://[::1]\,wss://a`, []any{80, 443}},
+		{`nats.url=nats://a:4333,networkPolicy.natsPorts={4222,4223}`, []any{4222, 4223}},
+	} {
+		rules := networkPolicy(t, "--set", test.set).list("spec", "egress")
+		var got []any
+		for _, p := range rules[1].list("ports") {
+			got = append(got, p["port"])
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("--set %s: %s", test.set, diff)
+		}
 	}
 }
 
@@ -361,6 +428,11 @@ var helmRefusals = []struct{ set, message string }{
 	{"config.data_dir=/tmp", "config.data_dir is set by the chart: it is the volume"},
 	{"config.sources.zenduty.signature=none", "config.sources is set by the chart"},
 	{"config.ingress.lame_duck=1m", "config.ingress.lame_duck is set by the chart: use lameDuckSeconds"},
+	{"config.tls.cert_file=/cert.pem", "config.tls is set by the chart: name a Secret of type kubernetes.io/tls in tlsSecret"},
+	{"config.acme.domains=bridge.example.com", "config.acme is nothing for this chart: the authority would ask"},
+	{"config.admin_tls.cert_file=/cert.pem", "config.admin_tls is nothing for this chart: the admin port is plain HTTP"},
+	{"config.admin_ca_file=/ca.pem", "config.admin_ca_file is nothing for this chart: the admin port is plain HTTP"},
+	{"tlsSecret.name=pager-tls", "/tlsSecret"},
 	{"lameDuckSeconds=0", "/lameDuckSeconds"},
 	{"persistence.accessModes[0]=ReadWriteMany", "/persistence/accessModes/0"},
 	{"persistence.size=lots", "/persistence/size"},

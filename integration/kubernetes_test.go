@@ -14,9 +14,11 @@ import (
 
 // Where the schemas come from that manifests are held against: Kubernetes' own
 // OpenAPI documents, and the custom resources of the Prometheus operator. Neither is a
-// dependency: they are fetched as modules and only read.
+// dependency: they are fetched as modules and only read. The oldest Kubernetes is the one
+// that Chart.yaml asks for.
 const (
-	kubernetes         = "k8s.io/kubernetes@v1.37.2"
+	oldestKubernetes   = "k8s.io/kubernetes@v1.27.16"
+	newestKubernetes   = "k8s.io/kubernetes@v1.37.2"
 	prometheusOperator = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 )
 
@@ -53,9 +55,9 @@ func moduleDir(t *testing.T, module string) string {
 	return fetched.Dir
 }
 
-// kubernetesSchemas writes a JSON schema for each kind that the chart makes, as
-// kubeconform looks for it, and returns the schema location.
-func kubernetesSchemas(t *testing.T) string {
+// kubernetesSchemas writes a JSON schema for each kind that the chart makes, as that
+// Kubernetes has it and kubeconform looks for it, and returns the schema location.
+func kubernetesSchemas(t *testing.T, kubernetes string) string {
 	t.Helper()
 	dir := t.TempDir()
 	documents := filepath.Join(moduleDir(t, kubernetes), "api/openapi-spec/v3")

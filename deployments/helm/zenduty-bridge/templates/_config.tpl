@@ -8,9 +8,18 @@
       "data_dir" "it is the volume, /data"
       "admin_token" "name an entry of a Secret in adminToken"
       "admin_token_file" "name an entry of a Secret in adminToken"
+      "tls" "name a Secret of type kubernetes.io/tls in tlsSecret"
       "sources" "set sources, beside config" -}}
 {{- if hasKey $c $key -}}
 {{- fail (printf "config.%s is set by the chart: %s" $key $remedy) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $remedy := dict
+      "acme" "the authority would ask one replica about what another began; have cert-manager keep the certificate in a Secret, and name that in tlsSecret or ingress.tlsSecret"
+      "admin_tls" "the admin port is plain HTTP, by which it tells others its health and metrics and nothing else; give commands with kubectl exec"
+      "admin_ca_file" "the admin port is plain HTTP" -}}
+{{- if hasKey $c $key -}}
+{{- fail (printf "config.%s is nothing for this chart: %s" $key $remedy) -}}
 {{- end -}}
 {{- end -}}
 {{- range $key := list "url" "listen" "credentials_file" "nkey_seed_file" "user" "password" "password_file" "token" "token_file" "tls" -}}
@@ -96,11 +105,21 @@ tls:
 {{- end }}
 {{- end -}}
 
+{{/* tls of the bridge's configuration. */}}
+{{- define "zenduty-bridge.tls" -}}
+{{- if .Values.tlsSecret -}}
+{{- $dir := include "zenduty-bridge.secretsDir" . -}}
+cert_file: {{ $dir }}/tls-crt
+key_file: {{ $dir }}/tls-key
+{{- end -}}
+{{- end -}}
+
 {{/* The bridge's configuration file. */}}
 {{- define "zenduty-bridge.config" -}}
 {{- include "zenduty-bridge.checkConfig" . -}}
 {{- $own := dict
       "listen" ":8080" "admin_listen" ":8081" "data_dir" "/data"
+      "tls" (include "zenduty-bridge.tls" . | fromYaml)
       "sources" (include "zenduty-bridge.sources" . | fromYaml)
       "nats" (include "zenduty-bridge.nats" . | fromYaml)
       "ingress" (dict "lame_duck" (printf "%ds" (int .Values.lameDuckSeconds))) -}}

@@ -35,6 +35,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.name | default (include "zenduty-bridge.fullname" .) -}}
 {{- end -}}
 
+{{/* Name of the Services' port for webhooks, by which meshes and ingress controllers go. */}}
+{{- define "zenduty-bridge.portName" -}}
+{{- ternary "https" "http" (ne .Values.tlsSecret "") -}}
+{{- end -}}
+
+{{/* Ports that lead to NATS, as JSON: those that are named, else those of nats.url. */}}
+{{- define "zenduty-bridge.natsPorts" -}}
+{{- $ports := .Values.networkPolicy.natsPorts -}}
+{{- if not $ports -}}
+{{- range $url := splitList "," .Values.nats.url -}}
+{{- with trim $url -}}
+{{- $default := get (dict "ws" "80" "wss" "443") (splitList "://" . | first) | default "4222" -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default $default | int) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- uniq $ports | toJson -}}
+{{- end -}}
+
 {{- define "zenduty-bridge.image" -}}
 {{- $repository := required "image.repository is missing: build the image with deployments/docker/Dockerfile, push it where your cluster pulls from, and name that" .Values.image.repository -}}
 {{- $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}

@@ -25,6 +25,11 @@ below the directory. Whoever writes the configuration and whoever mounts the fil
 {{- $list = append $list (dict "path" (printf "nats-tls-%s" $what) "ref" .) -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.tlsSecret -}}
+{{- range $what := list "crt" "key" -}}
+{{- $list = append $list (dict "path" (printf "tls-%s" $what) "ref" (dict "name" $.Values.tlsSecret "key" (printf "tls.%s" $what))) -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.adminToken -}}
 {{- $list = append $list (dict "path" "admin-token" "ref" .) -}}
 {{- end -}}
