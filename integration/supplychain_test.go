@@ -32,11 +32,15 @@ func TestWorkflowsArePinned(t *testing.T) {
 		t.Fatalf("%d workflows: %v", len(paths), err)
 	}
 	uses := regexp.MustCompile(`(?m)^.*\buses:.*$`)
+	own := regexp.MustCompile(`^    uses: \./\.github/workflows/\w+\.yml$`) // of the same commit
 	pinned := regexp.MustCompile(`^ *(?:- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 	versions := map[string]string{} // of a repository, by its one line's end
 	for _, path := range paths {
 		text := readText(t, path)
 		for _, line := range uses.FindAllString(text, -1) {
+			if own.MatchString(line) {
+				continue
+			}
 			if !pinned.MatchString(line) {
 				t.Errorf("%s: not pinned to a commit, with its version behind: %s", path, line)
 				continue
@@ -68,12 +72,50 @@ func checkPermissions(t *testing.T, path, text string) {
 	if diff := cmp.Diff(map[string]string{"contents": "read"}, workflow.Permissions); diff != "" {
 		t.Errorf("%s: the permissions of all jobs: %s", path, diff)
 	}
-	mayWrite := map[string][]string{"codeql": {"security-events"}, "release": {"contents", "packages"}}
+	mayWrite := map[string][]string{"codeql": {"security-events"}, "ci": {"security-events"}, "release": {"contents", "packages"}}
 	for name, job := range workflow.Jobs {
 		for scope, grant := range job.Permissions {
 			if grant != "read" && !slices.Contains(mayWrite[name], scope) {
 				t.Errorf("%s: job %s may %s %s", path, name, grant, scope)
 			}
+		}
+	}
+}
+
+// Nothing is released, nor can be written, before the tag's commit has passed all that a
+// change must pass.
+func TestReleaseNeedsTheCheck(t *testing.T) {
+	type job struct {
+		Uses, If    string
+		Needs       any
+		Permissions map[string]string
+		Steps       []struct{ Run string }
+	}
+	read := func(path string) (workflow struct {
+		On   map[string]any
+		Jobs map[string]job
+	}) {
+		if err := yaml.Unmarshal([]byte(readText(t, path)), &workflow); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		return workflow
+	}
+	called, release := read("../.github/workflows/ci.yml"), read("../.github/workflows/release.yml")
+	if uses := release.Jobs["ci"].Uses; uses != "./.github/workflows/ci.yml" {
+		t.Errorf("the release's check is %q", uses)
+	}
+	for name, j := range release.Jobs {
+		if name != "ci" && (j.Needs != "ci" || j.If != "") {
+			t.Errorf("the release's job %s needs %v, if %q", name, j.Needs, j.If)
+		}
+	}
+	if _, ok := called.On["workflow_call"]; !ok {
+		t.Error("ci.yml cannot be called")
+	}
+	for name, command := range map[string]string{"check": ".ci/run", "vulnerabilities": "govulncheck", "release-configuration": ".ci/release"} {
+		j := called.Jobs[name]
+		if j.If != "" || !slices.ContainsFunc(j.Steps, func(s struct{ Run string }) bool { return strings.Contains(s.Run, command) }) {
+			t.Errorf("ci.yml's job %s does not always run %s", name, command)
 		}
 	}
 }
