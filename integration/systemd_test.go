@@ -2,12 +2,14 @@ package integration
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,18 +82,26 @@ func TestSystemdUnit(t *testing.T) {
 }
 
 // The unit's command line and variables run a bridge, with what systemd puts in the
-// place of %S (state directory) and %d (credentials).
+// place of %S (state directory) and %d (credentials), within the system calls that the
+// unit allows; and once more on what the first has left.
 func TestSystemdUnitRuns(t *testing.T) {
 	state, credentials := t.TempDir(), t.TempDir()
+	for range 2 {
+		runUnit(t, state, credentials)
+	}
+}
+
+func runUnit(t *testing.T, state, credentials string) {
+	t.Helper()
 	name, source, _ := strings.Cut(unitSetting(t, "LoadCredential")[0], ":")
 	if source != "/etc/zenduty-bridge/signing-key" {
 		t.Errorf("the key is loaded from %s", source)
 	}
-	if err := os.WriteFile(filepath.Join(credentials, name), []byte(signingKey+"\n"), 0o400); err != nil {
+	if err := os.WriteFile(filepath.Join(credentials, name), []byte(signingKey+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := strings.Fields(strings.Replace(unitSetting(t, "ExecStart")[0], "/usr/local/bin/zenduty-bridge", bridgeBinary, 1))
-	cmd := exec.Command(command[0], command[1:]...)
+	cmd, noted := filtered(t, command)
 	cmd.Dir = t.TempDir()
 	// What the file environment would have, so that it runs beside others.
 	cmd.Env = []string{"ZENDUTY_BRIDGE_LISTEN=127.0.0.1:0", "ZENDUTY_BRIDGE_ADMIN_LISTEN=127.0.0.1:0", "ZENDUTY_BRIDGE_NATS_LISTEN=127.0.0.1:0"}
@@ -108,8 +118,18 @@ func TestSystemdUnitRuns(t *testing.T) {
 	postAll(t, b.url, l, 1)
 	b.awaitDelivered()
 	auditClean(t, b.nats, l)
+	b.signal(syscall.SIGHUP)
+	eventually(t, 10*time.Second, "it has read its configuration again", func() bool { return b.said(reloadDone) > 0 })
+	eventually(t, 20*time.Second, "it has looked at what it stands on", func() bool { return b.metric("zenduty_bridge_audit_last_run_timestamp_seconds") > 0 })
 	if err := b.stop(); err != nil {
 		t.Error(err)
+	}
+	families := strings.ReplaceAll(unitSetting(t, "RestrictAddressFamilies")[0], " ", "|")
+	allowed := regexp.MustCompile(`^\d+ +(?:socket\((?:` + families + `),|<\.\.\. )`) // or what goes on of a call that is noted already
+	for line := range strings.Lines(readFile(t, noted)) {
+		if !allowed.MatchString(line) {
+			t.Errorf("the unit does not allow what the bridge does: %s", line)
+		}
 	}
 	entries, err := os.ReadDir(filepath.Join(state, unitSetting(t, "StateDirectory")[0]))
 	if err != nil || len(entries) == 0 {
@@ -118,6 +138,55 @@ func TestSystemdUnitRuns(t *testing.T) {
 	if left, _ := os.ReadDir(cmd.Dir); len(left) != 0 {
 		t.Errorf("beside it were written: %v", left)
 	}
+}
+
+// filtered is a command under the unit's filter, which systemd would have the kernel
+// keep, and here strace does: a call that is not allowed is answered with an error, and
+// noted in a file. So is each socket, of whatever family.
+func filtered(t *testing.T, command []string) (cmd *exec.Cmd, noted string) {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		unavailable(t, "strace is not here (Debian's package is strace)")
+	}
+	noted = filepath.Join(t.TempDir(), "strace")
+	calls := allowedCalls(t)
+	beyond := func(allowed []string) string { return "!?" + strings.Join(allowed, ",?") }
+	untraced := slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return call == "socket" })
+	// As its own child's child, so that the command is the one that is signalled.
+	args := []string{"-D", "-f", "-qq", "--seccomp-bpf", "-o", noted, "-e", "signal=none", "-e", "trace=" + beyond(untraced),
+		"-e", "inject=" + beyond(calls) + ":error=" + unitSetting(t, "SystemCallErrorNumber")[0]}
+	return exec.Command(strace, append(args, command...)...), noted
+}
+
+// allowedCalls are the system calls that the unit's SystemCallFilter lines come to.
+func allowedCalls(t *testing.T) []string {
+	t.Helper()
+	allowed := map[string]bool{}
+	for _, line := range append([]string{"@default"}, unitSetting(t, "SystemCallFilter")...) { // which systemd adds
+		names, denied := strings.CutPrefix(line, "~")
+		for _, name := range strings.Fields(names) {
+			for _, call := range callsOf(t, name) {
+				allowed[call] = !denied
+			}
+		}
+	}
+	maps.DeleteFunc(allowed, func(_ string, allowed bool) bool { return !allowed })
+	return slices.Sorted(maps.Keys(allowed))
+}
+
+// callsOf is a system call, or those of a set as this machine's systemd has it.
+func callsOf(t *testing.T, name string) (calls []string) {
+	t.Helper()
+	if !strings.HasPrefix(name, "@") {
+		return []string{name}
+	}
+	for line := range strings.Lines(systemdAnalyze(t, "syscall-filter", name)) {
+		if member := strings.TrimSpace(line); member != "" && member != name && !strings.HasPrefix(member, "#") {
+			calls = append(calls, callsOf(t, member)...)
+		}
+	}
+	return calls
 }
 
 // systemd waits for as long as a bridge with the default settings may take to stop.
