@@ -17,7 +17,9 @@ var releaseFlags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -
 
 // The bytes depend on the source, the version and Go, and on nothing else. Two builds
 // that share nothing give the same: the image's, in a container's own directories with
-// an empty cache, and one here, of a copy of the source elsewhere.
+// an empty cache, and one here, of a copy of the source elsewhere. That is this machine's
+// architecture, and no version; .ci/release holds what GoReleaser builds, for both
+// architectures and with a version, against a build of its own.
 func TestReproducibleBuild(t *testing.T) {
 	inImage := binaryOfImage(t)
 	here := filepath.Join(t.TempDir(), "zenduty-bridge")
