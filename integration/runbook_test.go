@@ -73,7 +73,7 @@ func TestRunbookSalvagePod(t *testing.T) {
 	for _, line := range strings.SplitAfter(fenced(readFile(t, prometheusDir+"RUNBOOK.md"), "yaml")[0], "\n") {
 		manifest += strings.TrimPrefix(line, "  ")
 	}
-	if out, err := kubeconform(t, kubernetesSchemas(t), manifest); err != nil || !strings.Contains(out, "Valid: 1") {
+	if out, err := kubeconform(t, kubernetesSchemas(t, oldestKubernetes), manifest); err != nil || !strings.Contains(out, "Valid: 1") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	rendered, err := helm(t, "template", "zenduty-bridge", chart, "--namespace", "pager", "-f", "testdata/helm/minimal.yaml")
