@@ -34,8 +34,8 @@ func TestConfirmInterrupted(t *testing.T) {
 	if err := <-answered; !errors.Is(err, errInterrupted) || asked.String() != "Really? [y/N] \n" {
 		t.Errorf("%v after %q", err, &asked)
 	}
-	p.stdin = strings.NewReader("y\n")
-	if err := p.confirm("Really?"); !errors.Is(err, errInterrupted) {
+	late := &program{ctx: ctx, stdin: strings.NewReader("y\n"), stderr: io.Discard}
+	if err := late.confirm("Really?"); !errors.Is(err, errInterrupted) {
 		t.Error(err)
 	}
 }
