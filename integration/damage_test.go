@@ -34,17 +34,24 @@ func runBridge(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	return out.String(), log.String(), cmd.ProcessState.ExitCode()
 }
 
-// flip changes a bit at a part of the only, or last, file that a pattern matches.
+// flip changes a bit at a part of the largest file that a pattern matches: it has the
+// webhooks, whatever else there is.
 func flip(t *testing.T, part float64, pattern ...string) (name string) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(pattern...))
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no file %v: %v", pattern, err)
 	}
-	path := found[len(found)-1]
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	var path string
+	var data []byte
+	for _, each := range found {
+		text, err := os.ReadFile(each)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(text) >= len(data) {
+			path, data = each, text
+		}
 	}
 	data[int(part*float64(len(data)))] ^= 4
 	if err := os.WriteFile(path, data, 0o600); err != nil {

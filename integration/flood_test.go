@@ -205,7 +205,8 @@ func tryFlood(t *testing.T, b, other *bridgeProcess, opening string) {
 	}
 	p50, p99, _ := percentiles(answers)
 	calm50, calm99, calmMost := percentiles(calm)
-	if p50 > max(floodWithin, floodFactor*calm50) || p99 > max(floodWithin, floodFactor*calm99) {
+	// The race detector makes a flood that leaves processor one that does not.
+	if !underRace && (p50 > max(floodWithin, floodFactor*calm50) || p99 > max(floodWithin, floodFactor*calm99)) {
 		t.Errorf("good webhooks were answered within %v (half) and %v (99 %%), by a bridge in peace within %v and %v", p50, p99, calm50, calm99)
 	}
 	longest, memory := slices.Max(f.lifes), <-peak
