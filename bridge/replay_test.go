@@ -46,6 +46,17 @@ func replaysOf(t *testing.T, b *Bridge) *Replays {
 	return s
 }
 
+// replaysAfter are those of a bridge with so much history, and what it publishes to.
+func replaysAfter(t *testing.T, incidents, events int) (*broker, *Replays) {
+	t.Helper()
+	s := openSpool(t, vfs.NewMem())
+	t.Cleanup(func() { _ = s.Close() })
+	fake := newBroker()
+	b := New(s, fake, Options{Logger: quiet})
+	history(t, b, incidents, events)
+	return fake, replaysOf(t, b)
+}
+
 func startReplay(t *testing.T, s *Replays, request ReplayRequest) string {
 	t.Helper()
 	r, err := s.Start(request)
@@ -305,13 +316,7 @@ func TestReplayKilledAndResumed(t *testing.T) {
 // NATS hangs: a stop does not wait for it, and what is resumed waits for it.
 func TestReplayStopsWhileNATSHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openSpool(t, vfs.NewMem())
-		defer s.Close()
-		fake := newBroker()
-		b := New(s, fake, Options{Logger: quiet})
-		history(t, b, 5, 5)
-		replays := replaysOf(t, b)
-		defer replays.Close()
+		fake, replays := replaysAfter(t, 5, 5)
 		fake.setFrozen(true)
 		id := startReplay(t, replays, ReplayRequest{})
 		time.Sleep(time.Second)
@@ -340,13 +345,7 @@ func TestReplayStopsWhileNATSHangs(t *testing.T) {
 // the middle, as long as that lasts.
 func TestReplayWithoutConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openSpool(t, vfs.NewMem())
-		defer s.Close()
-		fake := newBroker()
-		b := New(s, fake, Options{Logger: quiet})
-		history(t, b, 5, 5)
-		replays := replaysOf(t, b)
-		defer replays.Close()
+		fake, replays := replaysAfter(t, 5, 5)
 		expect := func(id string, published int64, waitsFor string) {
 			t.Helper()
 			time.Sleep(700 * time.Millisecond) // never just when something is due
@@ -409,13 +408,7 @@ func TestReplayRefusedForGood(t *testing.T) {
 // The bridge's own stream is waited for, however long it has no leader.
 func TestReplayWithoutLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openSpool(t, vfs.NewMem())
-		defer s.Close()
-		fake := newBroker()
-		b := New(s, fake, Options{Logger: quiet})
-		history(t, b, 5, 5)
-		replays := replaysOf(t, b)
-		defer replays.Close()
+		fake, replays := replaysAfter(t, 5, 5)
 		elected := time.Now().Add(10 * time.Minute)
 		fake.decide = func(*publisher.Message, int) fate {
 			if time.Now().Before(elected) {
@@ -510,20 +503,14 @@ func TestReplayHasTheRelayLook(t *testing.T) {
 
 func TestReplayRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := openSpool(t, vfs.NewMem())
-		defer s.Close()
-		fake := newBroker()
-		b := New(s, fake, Options{Logger: quiet})
-		history(t, b, 20, 10)
-		replays := replaysOf(t, b)
-		defer replays.Close()
+		_, replays := replaysAfter(t, 20, 10)
 		began := time.Now()
 		id := startReplay(t, replays, ReplayRequest{Rate: 10})
 		time.Sleep(5*time.Second + 50*time.Millisecond)
 		if got, err := replays.Get(id); err != nil || got.Published < 49 || got.Published > 52 {
 			t.Errorf("after 5 s at 10/s: %+v, %v", got, err)
 		}
-		kept, err := loadReplays(s)
+		kept, err := loadReplays(replays.bridge.spool)
 		if err != nil || len(kept) != 1 || kept[0].Published < 38 {
 			t.Errorf("on disk: %+v, %v", kept, err)
 		}
